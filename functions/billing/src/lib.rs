@@ -1,0 +1,1 @@
+//! Billing webhooks, /webhooks, and /api/billing.

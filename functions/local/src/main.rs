@@ -1,0 +1,2 @@
+//! The lockgate binary: the local gateway and its command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Builds the Worker bundle: wasm-bindgen and the entry shim.

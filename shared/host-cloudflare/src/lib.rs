@@ -1,0 +1,1 @@
+//! The Cloudflare engine: fetch, KV and Durable Objects behind the host traits.

@@ -1,0 +1,1 @@
+//! The native engine: hyper, tokio and SQLite behind the host traits.

@@ -1,0 +1,1 @@
+//! Provider manifests: one TOML file per provider.

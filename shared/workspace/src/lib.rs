@@ -1,0 +1,1 @@
+//! Resources, the SQL authority, admission by lease and the request log.

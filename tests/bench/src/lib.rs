@@ -1,0 +1,1 @@
+//! The measurements: the gateway beside its engine's floor, in one run.

@@ -1,0 +1,1 @@
+//! The end-to-end suite: the same tests over HTTP against every engine.
