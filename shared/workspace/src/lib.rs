@@ -1,4 +1,24 @@
 //! Resources, the SQL authority, admission by lease and the request log.
+//!
+//! A function asks with [`ask`]; natively and on Spin the authority is code in the same process over SQLite, on
+//! Cloudflare it is the workspace's Durable Object, which serves [`authority::serve`]. Either way the same
+//! [`authority::answer`] decides, in one transaction.
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod authority;
+pub mod gateway_key;
+mod id;
+pub mod lease;
+pub mod question;
+pub mod resource;
+mod settings;
+pub mod snapshot;
+pub mod tags;
+
+pub use ask::{Answered, AskError, ask};
+pub use id::{DEFAULT_WORKSPACE, is_id, new_id};
+pub use settings::{MIN_ADMIN_TOKEN, Misconfigured, Settings};
+
+/// The name under which the registry is asked: workspaces' names, and later what else no single workspace knows.
+pub const REGISTRY: &str = "registry";

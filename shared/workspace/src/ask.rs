@@ -1,0 +1,119 @@
+//! Asking the authority, wherever it is, and waiting out the leases after a change.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use lockgate_host::{Host, StoreError};
+use thiserror::Error;
+
+use crate::Settings;
+use crate::authority;
+use crate::lease::Lengths;
+use crate::question::{Denial, Envelope, Outcome, Question, Reply};
+
+/// Why a question got no useful answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AskError {
+    /// The authority would not.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// The authority could not be reached, or what came back made no sense.
+    #[error("the authority cannot be reached: {0}")]
+    Unreachable(String),
+    /// The answer was of another kind than the question.
+    #[error("the authority gave an answer of another kind")]
+    Mismatch,
+}
+
+impl From<StoreError> for AskError {
+    fn from(error: StoreError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+/// An answer, and the lease lengths that were in force.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer.
+    pub reply: Reply,
+    /// The lengths.
+    pub lengths: Lengths,
+}
+
+thread_local! {
+    /// The generation of lengths whose retirement this isolate has begun to sleep for.
+    static RETIRING: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Asks `object` (a workspace's id or [`crate::REGISTRY`]). When this returns after a change, no request that starts
+/// later, anywhere, is answered from the state before it.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn ask<H: Host>(
+    host: &H,
+    settings: &Settings,
+    object: &str,
+    question: Question,
+) -> Result<Answered, AskError> {
+    let envelope = Envelope {
+        object: object.to_owned(),
+        kek_check: settings.kek_check.clone(),
+        lease_ms: settings.lease_ms,
+        question,
+    };
+    let outcome = match host.database() {
+        Some(database) => authority::process(database, host.now_ms(), envelope).await,
+        None => {
+            let bytes = serde_json::to_vec(&envelope).map_err(|_| AskError::Mismatch)?;
+            let bytes = host.ask(object, bytes).await?;
+            serde_json::from_slice::<Outcome>(&bytes).map_err(|_| AskError::Mismatch)?
+        }
+    };
+    if outcome.changed {
+        match host.epoch() {
+            Some(_) => host.advance_epoch(),
+            None => {
+                host.sleep(Duration::from_millis(outcome.lengths.settle_ms()))
+                    .await;
+            }
+        }
+    }
+    if outcome.lengths.settling() {
+        retire_later(host, object, &outcome.lengths, settings);
+    }
+    Ok(Answered {
+        reply: outcome.reply?,
+        lengths: outcome.lengths,
+    })
+}
+
+/// Sleeps through the longer wait in the background and then lets writes wait for the new length only.
+fn retire_later<H: Host>(host: &H, object: &str, lengths: &Lengths, settings: &Settings) {
+    let generation = lengths.generation;
+    if RETIRING.with(|seen| seen.replace(Some(generation))) == Some(generation) {
+        return;
+    }
+    let envelope = Envelope {
+        object: object.to_owned(),
+        kek_check: settings.kek_check.clone(),
+        lease_ms: lengths.lease_ms,
+        question: Question::RetireLease { generation },
+    };
+    let (host, object, settle) = (host.clone(), object.to_owned(), lengths.settle_ms());
+    let background = host.clone();
+    background.spawn(async move {
+        host.sleep(Duration::from_millis(settle)).await;
+        // Lost answers cost nothing: the next isolate that sees the longer wait tries again.
+        match host.database() {
+            Some(database) => {
+                authority::process(database, host.now_ms(), envelope).await;
+            }
+            None => {
+                if let Ok(bytes) = serde_json::to_vec(&envelope) {
+                    let _ = host.ask(&object, bytes).await;
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,199 @@
+//! The schema and its migrations, the KEK's check value and the lease lengths.
+//!
+//! The SQL stays within what PostgreSQL takes as well; times are milliseconds since the Unix epoch, sealed secrets
+//! base64 text, tags and attempts JSON text.
+
+use lockgate_host::{StoreError, Tx};
+
+use crate::DEFAULT_WORKSPACE;
+use crate::lease::Lengths;
+use crate::question::{Denial, Envelope};
+
+use super::cells::{Cells, json};
+
+/// Each entry takes a store from the version of its index to the next.
+const MIGRATIONS: &[&[&str]] = &[&[
+    "CREATE TABLE workspaces (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        plan TEXT NOT NULL,
+        access TEXT NOT NULL,
+        default_configuration TEXT,
+        created_at BIGINT NOT NULL,
+        revision BIGINT NOT NULL,
+        snapshot_version BIGINT NOT NULL)",
+    "CREATE TABLE provider_keys (
+        id TEXT PRIMARY KEY,
+        workspace TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        name TEXT NOT NULL,
+        masked TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        base_url TEXT,
+        options TEXT NOT NULL,
+        is_default BIGINT NOT NULL,
+        enabled BIGINT NOT NULL,
+        tags TEXT NOT NULL,
+        health TEXT NOT NULL,
+        managed_by TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        rotated_at BIGINT,
+        last_used_at BIGINT,
+        revision BIGINT NOT NULL,
+        UNIQUE (workspace, provider, name))",
+    "CREATE TABLE provider_key_versions (
+        provider_key TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        entry TEXT,
+        wrapped TEXT,
+        ciphertext TEXT,
+        kek TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        PRIMARY KEY (provider_key, version))",
+    "CREATE TABLE agents (
+        id TEXT PRIMARY KEY,
+        workspace TEXT NOT NULL,
+        name TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        managed_by TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        revision BIGINT NOT NULL,
+        UNIQUE (workspace, name))",
+    "CREATE TABLE gateways (
+        id TEXT PRIMARY KEY,
+        workspace TEXT NOT NULL,
+        name TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        managed_by TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        revision BIGINT NOT NULL,
+        UNIQUE (workspace, name))",
+    "CREATE TABLE gateway_keys (
+        id TEXT PRIMARY KEY,
+        workspace TEXT NOT NULL,
+        hash TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        masked TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        gateway TEXT,
+        team TEXT,
+        expires_at BIGINT,
+        revoked_at BIGINT,
+        created_at BIGINT NOT NULL,
+        last_used_at BIGINT,
+        revision BIGINT NOT NULL)",
+    "CREATE INDEX gateway_keys_by_workspace ON gateway_keys (workspace, created_at, id)",
+    "CREATE TABLE requests (
+        id TEXT NOT NULL,
+        workspace TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        milliseconds BIGINT NOT NULL,
+        gateway_key TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        gateway TEXT,
+        team TEXT,
+        path TEXT NOT NULL,
+        route TEXT,
+        provider TEXT,
+        model TEXT,
+        provider_key TEXT,
+        credential TEXT,
+        status BIGINT NOT NULL,
+        code TEXT,
+        stream BIGINT NOT NULL,
+        outcome TEXT,
+        attempts TEXT NOT NULL)",
+    "CREATE INDEX requests_by_time ON requests (workspace, at, id)",
+]];
+
+/// What a store says of itself.
+pub(super) struct Meta {
+    schema: u64,
+    pub(super) kek_check: String,
+    pub(super) lengths: Lengths,
+}
+
+impl Meta {
+    /// Reads it; `None` for a store without tables.
+    pub(super) fn read(tx: &mut dyn Tx) -> Result<Option<Self>, StoreError> {
+        // Asking for the table first keeps a missing one apart from a damaged store, on every engine.
+        let tables = tx.query(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'",
+            &[],
+        )?;
+        if tables.is_empty() {
+            return Ok(None);
+        }
+        let rows = tx.query("SELECT schema_version, kek_check, lengths FROM meta", &[])?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let mut cells = Cells::new(row);
+        Ok(Some(Self {
+            schema: cells.number()?,
+            kek_check: cells.text()?,
+            lengths: cells.json()?,
+        }))
+    }
+
+    /// Whether a migration is due.
+    pub(super) fn outdated(&self) -> bool {
+        self.schema < MIGRATIONS.len() as u64
+    }
+}
+
+/// Makes or migrates the tables, notes the KEK's check value in a new store, takes over the lease length.
+pub(super) fn prepare(tx: &mut dyn Tx, now_ms: u64, envelope: &Envelope) -> Result<(), Denial> {
+    let meta = Meta::read(tx)?;
+    let from = match &meta {
+        Some(meta) if meta.kek_check != envelope.kek_check => return Err(Denial::WrongKek),
+        Some(meta) if meta.schema > MIGRATIONS.len() as u64 => {
+            return Err(Denial::Store(format!(
+                "the store is of a newer version of Lockgate (schema {}, this version knows {})",
+                meta.schema,
+                MIGRATIONS.len()
+            )));
+        }
+        Some(meta) => usize::try_from(meta.schema).unwrap_or(usize::MAX),
+        None => 0,
+    };
+    for statement in MIGRATIONS.iter().skip(from).flat_map(|m| m.iter()) {
+        tx.query(statement, &[])?;
+    }
+    let schema = MIGRATIONS.len() as u64;
+    match meta {
+        None => {
+            tx.query(
+                "CREATE TABLE meta (schema_version BIGINT NOT NULL, kek_check TEXT NOT NULL, lengths TEXT NOT NULL)",
+                &[],
+            )?;
+            let lengths = Lengths::new(envelope.lease_ms);
+            tx.query(
+                "INSERT INTO meta (schema_version, kek_check, lengths) VALUES (?1, ?2, ?3)",
+                &[
+                    schema.into(),
+                    envelope.kek_check.as_str().into(),
+                    json(&lengths),
+                ],
+            )?;
+            tx.query(
+                "INSERT INTO workspaces (id, name, plan, access, created_at, revision, snapshot_version)
+                 VALUES (?1, 'default', 'free', 'open', ?2, 1, 1)",
+                &[DEFAULT_WORKSPACE.into(), now_ms.into()],
+            )?;
+        }
+        Some(meta) => {
+            tx.query("UPDATE meta SET schema_version = ?1", &[schema.into()])?;
+            if let Some(adopted) = meta.lengths.adopt(envelope.lease_ms) {
+                store_lengths(tx, &adopted)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stores the lease lengths in force.
+pub(super) fn store_lengths(tx: &mut dyn Tx, lengths: &Lengths) -> Result<(), StoreError> {
+    tx.query("UPDATE meta SET lengths = ?1", &[json(lengths)])
+        .map(|_| ())
+}

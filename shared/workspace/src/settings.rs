@@ -1,0 +1,182 @@
+//! The settings of API.md, read once per isolate and checked before anything is served.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use lockgate_host::{Host, Secret};
+use lockgate_vault::Kek;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+use crate::gateway_key::TagKey;
+use crate::lease::MAX_LEASE_MS;
+
+const DEFAULT_LEASE_MS: u64 = 1_000;
+const DEFAULT_BODY_BYTES: usize = 32 << 20;
+const DEFAULT_PROVIDER_TIMEOUT_MS: u64 = 600_000;
+const DEFAULT_PROVIDER_IDLE_MS: u64 = 300_000;
+/// Characters an admin token has at least.
+pub const MIN_ADMIN_TOKEN: usize = 32;
+
+/// A setting that is missing or makes no sense. The text names it and what was found, never a secret's value.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{setting}: {problem}")]
+pub struct Misconfigured {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// What is wrong, and what is wanted.
+    pub problem: String,
+}
+
+/// Settings in force.
+pub struct Settings {
+    admin_token: [u8; 32],
+    /// The local key-encryption key.
+    pub kek: Kek,
+    /// Recognises the KEK a store was made with; not secret.
+    pub kek_check: String,
+    /// What gateway keys are tagged with.
+    pub tag_key: TagKey,
+    /// How long an isolate may serve from its snapshot, in ms; 0 asks for each request.
+    pub lease_ms: u64,
+    /// The largest request body in bytes.
+    pub max_body: usize,
+    /// Hosts (`name` or `name:port`) that a `base_url` may reach over plain `http`, beside loopback.
+    pub http_hosts: Vec<String>,
+    /// Whether a stream that the provider breaks off ends with an error event.
+    pub stream_check: bool,
+    /// How long to wait for the head of a provider's answer.
+    pub provider_timeout: Duration,
+    /// How long a provider's body may be silent.
+    pub provider_idle: Duration,
+}
+
+thread_local! {
+    static LOADED: OnceCell<Rc<Settings>> = const { OnceCell::new() };
+}
+
+impl Settings {
+    /// The settings of this isolate, read on first use.
+    ///
+    /// # Errors
+    /// [`Misconfigured`], on every call until it is mended.
+    pub async fn get<H: Host>(host: &H) -> Result<Rc<Self>, Misconfigured> {
+        if let Some(loaded) = LOADED.with(|cell| cell.get().cloned()) {
+            return Ok(loaded);
+        }
+        let loaded = Rc::new(Self::load(host).await?);
+        Ok(LOADED.with(|cell| cell.get_or_init(|| loaded).clone()))
+    }
+
+    /// Reads and checks every setting.
+    ///
+    /// # Errors
+    /// The first [`Misconfigured`] found.
+    pub async fn load<H: Host>(host: &H) -> Result<Self, Misconfigured> {
+        let token = required(host, "LOCKGATE_ADMIN_TOKEN").await?;
+        if token.trim().chars().count() < MIN_ADMIN_TOKEN {
+            return Err(Misconfigured {
+                setting: "LOCKGATE_ADMIN_TOKEN",
+                problem: format!(
+                    "it has {} characters and needs at least {MIN_ADMIN_TOKEN}; make one with `openssl rand -hex 32`",
+                    token.trim().chars().count()
+                ),
+            });
+        }
+        match host.variable("LOCKGATE_VAULT").await.as_deref() {
+            None | Some("local") => {}
+            Some(other) => {
+                return Err(Misconfigured {
+                    setting: "LOCKGATE_VAULT",
+                    problem: format!("this version knows only `local`, not `{other}`"),
+                });
+            }
+        }
+        let kek = Secret::from(required(host, "LOCKGATE_KEK").await?);
+        let kek = Kek::parse(kek.expose_str().unwrap_or_default()).map_err(|e| Misconfigured {
+            setting: "LOCKGATE_KEK",
+            problem: e.to_string(),
+        })?;
+        let lease_ms = number(host, "LOCKGATE_LEASE_MS", DEFAULT_LEASE_MS).await?;
+        if lease_ms > MAX_LEASE_MS {
+            return Err(Misconfigured {
+                setting: "LOCKGATE_LEASE_MS",
+                problem: format!(
+                    "{lease_ms} is more than {MAX_LEASE_MS}; every management write waits this long"
+                ),
+            });
+        }
+        let max_body = number(host, "LOCKGATE_MAX_BODY_BYTES", DEFAULT_BODY_BYTES as u64).await?;
+        let stream_check = match host.variable("LOCKGATE_STREAM_CHECK").await.as_deref() {
+            None | Some("on") => true,
+            Some("off") => false,
+            Some(other) => {
+                return Err(Misconfigured {
+                    setting: "LOCKGATE_STREAM_CHECK",
+                    problem: format!("it is `on` or `off`, not `{other}`"),
+                });
+            }
+        };
+        let http_hosts = host
+            .variable("LOCKGATE_HTTP_HOSTS")
+            .await
+            .unwrap_or_default()
+            .split(',')
+            .map(|h| h.trim().to_ascii_lowercase())
+            .filter(|h| !h.is_empty())
+            .collect();
+        let timeout = number(
+            host,
+            "LOCKGATE_PROVIDER_TIMEOUT_MS",
+            DEFAULT_PROVIDER_TIMEOUT_MS,
+        );
+        let provider_timeout = Duration::from_millis(timeout.await?.max(1));
+        let idle = number(host, "LOCKGATE_PROVIDER_IDLE_MS", DEFAULT_PROVIDER_IDLE_MS);
+        let provider_idle = Duration::from_millis(idle.await?.max(1));
+        Ok(Self {
+            admin_token: Sha256::digest(token.trim().as_bytes()).into(),
+            kek_check: kek.check_value(),
+            tag_key: TagKey::new(kek.derive("lockgate gateway-key tag v1")),
+            kek,
+            lease_ms,
+            max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+            http_hosts,
+            stream_check,
+            provider_timeout,
+            provider_idle,
+        })
+    }
+
+    /// Whether `token` is the root admin token; both sides are hashed, so length and content take the same time.
+    #[must_use]
+    pub fn is_admin(&self, token: &str) -> bool {
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        digest.ct_eq(&self.admin_token).into()
+    }
+}
+
+async fn required<H: Host>(host: &H, setting: &'static str) -> Result<String, Misconfigured> {
+    host.variable(setting).await.ok_or_else(|| Misconfigured {
+        setting,
+        problem: "it is not set".into(),
+    })
+}
+
+async fn number<H: Host>(
+    host: &H,
+    setting: &'static str,
+    default: u64,
+) -> Result<u64, Misconfigured> {
+    match host.variable(setting).await {
+        None => Ok(default),
+        Some(text) => text.trim().parse().map_err(|_| Misconfigured {
+            setting,
+            problem: format!(
+                "“{}” is not a whole number",
+                text.trim().chars().take(40).collect::<String>()
+            ),
+        }),
+    }
+}
