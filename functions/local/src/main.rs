@@ -1,2 +1,44 @@
-//! The lockgate binary: the local gateway and its command line.
-fn main() {}
+//! The lockgate binary: the local gateway and its command line (FEATURES.md I2).
+#![forbid(unsafe_code)]
+
+mod dispatch;
+mod gateway;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A bring-your-own-key AI gateway.
+#[derive(Parser)]
+#[command(name = "lockgate", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The local gateway.
+    #[command(subcommand)]
+    Gateway(GatewayCommand),
+}
+
+#[derive(Subcommand)]
+enum GatewayCommand {
+    /// Serve in the foreground, until SIGTERM or Ctrl-C. This is what runs without any arguments.
+    Run(gateway::Run),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        None => gateway::run(gateway::Run::by_default()),
+        Some(Command::Gateway(GatewayCommand::Run(run))) => gateway::run(run),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lockgate: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

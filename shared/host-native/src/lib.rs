@@ -1,1 +1,45 @@
 //! The native engine: hyper, tokio and SQLite behind the host traits.
+//!
+//! One current-thread runtime per core, each with its own listening socket, its own pooled client and its own
+//! [`NativeHost`]; what they share is in [`Shared`]. So futures need not be `Send`, and a request never changes threads.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use lockgate_host_native::{Answer, Listeners, NativeHost, Options, Shared, server};
+//! use lockgate_host::{AnswerBody, Incoming};
+//!
+//! let shared = Shared::open(Options::new("data"))?;
+//! let listeners = Listeners::bind("127.0.0.1:41002".parse()?, 2)?;
+//! let running = server::start(listeners, shared, |_host, _request| async {
+//!     Answer { status: 204, from: None, set: Vec::new(), body: AnswerBody::Bytes(Vec::new()) }
+//! })?;
+//! running.until_signal()?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod answer;
+mod background;
+mod body;
+mod client;
+mod database;
+mod folder;
+mod headers;
+mod host;
+mod key_value;
+pub mod server;
+mod sqlite;
+mod watched;
+
+pub use body::Body;
+pub use database::SqliteDatabase;
+pub use folder::{FolderError, create_private, write_private};
+pub use headers::NativeHeaders;
+pub use host::{NativeHost, OpenError, Options, Shared};
+pub use server::Listeners;
+
+/// An answer of this engine.
+pub type Answer = lockgate_host::Answer<NativeHost>;
+/// A request of this engine.
+pub type Incoming = lockgate_host::Incoming<NativeHost>;

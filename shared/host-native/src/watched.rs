@@ -1,0 +1,209 @@
+//! Response bodies as hyper takes them, and the watched one among them: passed on as it comes, with its end observed.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming as Hyper;
+use lockgate_host::{End, TAIL_BYTES, Watch};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A response body.
+pub(crate) enum ResponseBody {
+    /// Bytes at hand.
+    Bytes(Bytes),
+    /// A provider's body, as it is.
+    Through(Hyper),
+    /// A provider's body, watched.
+    Watched(Box<Watched>),
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Through(stream) => Pin::new(stream).poll_frame(cx),
+            Self::Watched(watched) => watched
+                .poll_data(cx)
+                .map(|data| data.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Through(stream) => stream.is_end_stream(),
+            // Polled to its end always: only then does the watcher hear that it was complete.
+            Self::Watched(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Through(stream) => stream.size_hint(),
+            // Last words may follow.
+            Self::Watched(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A body that is being watched. Pieces are passed on without a copy; of the last few a reference is kept for the tail.
+pub(crate) struct Watched {
+    source: Option<Upstream>,
+    watch: Option<Box<dyn Watch>>,
+    tail: Tail,
+    bytes: u64,
+}
+
+enum Upstream {
+    Stream(Silence, Hyper),
+    Bytes(Bytes),
+}
+
+impl Watched {
+    pub(crate) fn new(source: crate::body::Source, watch: Box<dyn Watch>) -> Self {
+        Self {
+            source: Some(match source {
+                crate::body::Source::Stream(stream, idle) => {
+                    Upstream::Stream(Silence::new(idle), stream)
+                }
+                crate::body::Source::Bytes(bytes) => Upstream::Bytes(bytes),
+            }),
+            watch: Some(watch),
+            tail: Tail::default(),
+            bytes: 0,
+        }
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let end = match &mut self.source {
+            None => return Poll::Ready(None),
+            Some(Upstream::Bytes(bytes)) if bytes.is_empty() => End::Complete,
+            Some(Upstream::Bytes(bytes)) => {
+                let bytes = std::mem::take(bytes);
+                return Poll::Ready(Some(self.passed(bytes)));
+            }
+            Some(Upstream::Stream(silence, stream)) => loop {
+                match Pin::new(&mut *stream).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        silence.broken();
+                        // Trailers are withheld.
+                        if let Ok(bytes) = frame.into_data() {
+                            return Poll::Ready(Some(self.passed(bytes)));
+                        }
+                    }
+                    Poll::Ready(None) => break End::Complete,
+                    Poll::Ready(Some(Err(error))) => {
+                        break End::Broken(crate::client::causes(&error));
+                    }
+                    Poll::Pending if silence.poll_exceeded(cx).is_ready() => break End::Idle,
+                    Poll::Pending => return Poll::Pending,
+                }
+            },
+        };
+        // Dropping the source first: a provider that fell silent is let go before anything else is done.
+        self.source = None;
+        Poll::Ready(self.ended(end).map(Bytes::from).filter(|b| !b.is_empty()))
+    }
+
+    fn passed(&mut self, bytes: Bytes) -> Bytes {
+        self.bytes += bytes.len() as u64;
+        self.tail.push(&bytes);
+        bytes
+    }
+
+    fn ended(&mut self, end: End) -> Option<Vec<u8>> {
+        let watch = self.watch.take()?;
+        let bytes = self.bytes;
+        self.tail.with(|tail| watch.ended(tail, bytes, end))
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.source = None;
+        self.ended(End::ClientLeft);
+    }
+}
+
+/// The last pieces of a body, at least [`TAIL_BYTES`] of them where there were as many.
+#[derive(Default)]
+struct Tail {
+    pieces: VecDeque<Bytes>,
+    len: usize,
+}
+
+impl Tail {
+    fn push(&mut self, piece: &Bytes) {
+        if piece.is_empty() {
+            return;
+        }
+        self.len += piece.len();
+        self.pieces.push_back(piece.clone());
+        while let Some(oldest) = self.pieces.front()
+            && self.len - oldest.len() >= TAIL_BYTES
+        {
+            self.len -= oldest.len();
+            self.pieces.pop_front();
+        }
+    }
+
+    fn with<T>(&mut self, use_tail: impl FnOnce(&[u8]) -> T) -> T {
+        let whole;
+        let bytes: &[u8] = match self.pieces.make_contiguous() {
+            [] => &[],
+            [only] => only,
+            pieces => {
+                whole = pieces.concat();
+                &whole
+            }
+        };
+        let start = bytes.len().saturating_sub(TAIL_BYTES);
+        use_tail(bytes.get(start..).unwrap_or_default())
+    }
+}
+
+/// Measures how long a provider has been silent while we were waiting for it. Time in which the client reads slowly
+/// does not count, since then nobody waits. The timer is left to fire and looked at then, not moved for every piece.
+struct Silence {
+    limit: Duration,
+    since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Silence {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            since: None,
+            timer: None,
+        }
+    }
+
+    fn broken(&mut self) {
+        self.since = None;
+    }
+
+    fn poll_exceeded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = *self.since.get_or_insert_with(Instant::now) + self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
