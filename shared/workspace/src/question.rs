@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::lease::Lengths;
@@ -115,7 +116,7 @@ pub enum Question {
     /// Stores what the isolate has logged, and renews a lease in the same hop where one is due.
     Report {
         /// Log records.
-        records: Vec<RequestRecord>,
+        records: Records,
         /// The lease to renew.
         admit: Option<Admit>,
     },
@@ -281,6 +282,31 @@ pub enum Question {
     ListRequests(RequestFilter, Page),
 }
 
+/// A JSON array of [`RequestRecord`]s, kept as text: written once, stored as it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Records(Box<RawValue>);
+
+impl Records {
+    /// Wraps a JSON array; `None` where the text is not JSON.
+    #[must_use]
+    pub fn new(json: String) -> Option<Self> {
+        RawValue::from_string(json).ok().map(Self)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Records {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
 /// A request for a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admit {
@@ -340,7 +366,7 @@ pub enum Reply {
     /// Gateway keys.
     GatewayKeys(Vec<GatewayKey>),
     /// The request log.
-    Requests(Vec<RequestRecord>),
+    Requests(Vec<RequestRecord<'static>>),
 }
 
 /// Why the authority would not.

@@ -1,5 +1,6 @@
 //! The resources of a workspace, in the shapes that `/api` shows (API.md, “Management plane”).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -205,56 +206,58 @@ pub struct GatewayKey {
 
 /// One try at one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Attempt {
+pub struct Attempt<'a> {
     /// The provider's slug.
-    pub provider: String,
+    pub provider: Cow<'a, str>,
     /// The provider key's name.
-    pub provider_key: Option<String>,
+    pub provider_key: Option<Cow<'a, str>>,
     /// The provider's HTTP status, if it gave one.
     pub status: Option<u16>,
     /// Our code for what went wrong, if something did.
-    pub code: Option<String>,
+    pub code: Option<Cow<'a, str>>,
     /// Milliseconds until the head of the provider's answer, or until it failed.
     pub milliseconds: u64,
 }
 
 /// One request of the data plane. Prompts and answers are not in it.
+///
+/// The isolate writes it as JSON once, the authority stores that text and `/api/requests` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RequestRecord {
+pub struct RequestRecord<'a> {
     /// `req_…`, or what the client sent in `lockgate-request-id`.
-    pub id: String,
+    pub id: Cow<'a, str>,
     /// When it came.
     pub at: Timestamp,
-    /// Milliseconds until the answer had been passed on.
+    /// Milliseconds until the answer had been passed on; where an engine passes a body natively, until its head.
     pub milliseconds: u64,
     /// The gateway key's id.
-    pub gateway_key: String,
+    pub gateway_key: Cow<'a, str>,
     /// The agent's name.
-    pub agent: String,
+    pub agent: Cow<'a, str>,
     /// The gateway's name.
-    pub gateway: Option<String>,
+    pub gateway: Option<Cow<'a, str>>,
     /// The team.
-    pub team: Option<String>,
+    pub team: Option<Cow<'a, str>>,
     /// The path called.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// The route, where one decided.
-    pub route: Option<String>,
+    pub route: Option<Cow<'a, str>>,
     /// The provider's slug.
-    pub provider: Option<String>,
+    pub provider: Option<Cow<'a, str>>,
     /// The model, as the provider was asked for it.
-    pub model: Option<String>,
+    pub model: Option<Cow<'a, str>>,
     /// The provider key's name.
-    pub provider_key: Option<String>,
+    pub provider_key: Option<Cow<'a, str>>,
     /// `byok` or `managed`.
-    pub credential: Option<String>,
+    pub credential: Option<Cow<'a, str>>,
     /// The status the client got.
     pub status: u16,
     /// The error code the client got.
-    pub code: Option<String>,
+    pub code: Option<Cow<'a, str>>,
     /// Whether it was streamed.
     pub stream: bool,
-    /// How a stream ended: `complete`, `broken`, `idle` or `client_left`.
-    pub outcome: Option<String>,
+    /// How a watched stream ended: `complete`, `broken`, `idle` or `client_left`.
+    pub outcome: Option<Cow<'a, str>>,
     /// The tries.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<Attempt<'a>>,
 }

@@ -167,7 +167,7 @@ pub fn answer(
     match question {
         Question::Admit(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
         Question::Report { records, admit } => {
-            requests::store(tx, object, &records)?;
+            requests::store(tx, object, records.text())?;
             match admit {
                 Some(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
                 None => Ok(Reply::Done),

@@ -1,75 +1,55 @@
 //! The request log: written in groups, read newest first.
-
-use std::collections::BTreeMap;
+//!
+//! A group is one JSON array, and one statement stores it whole, so a record costs no crossing into the engine of
+//! its own. The columns are what filters need; `at` is RFC 3339 with milliseconds, which sorts as text.
 
 use lockgate_host::{StoreError, Tx, Value};
 
 use crate::question::{Denial, Page, Reply, RequestFilter};
-use crate::resource::RequestRecord;
+use crate::resource::Timestamp;
 
-use super::cells::{Cells, json};
+use super::cells::Cells;
 
-const COLUMNS: &str = "id, at, milliseconds, gateway_key, agent, gateway, team, path, route, provider, model, \
-                       provider_key, credential, status, code, stream, outcome, attempts";
-
-pub(super) fn store(
-    tx: &mut dyn Tx,
-    workspace: &str,
-    records: &[RequestRecord],
-) -> Result<(), StoreError> {
-    let mut keys: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut provider_keys: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    let insert = format!(
-        "INSERT INTO requests (workspace, {COLUMNS})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
-    );
-    for record in records {
-        let latest = keys.entry(&record.gateway_key).or_default();
-        *latest = record.at.0.max(*latest);
-        if let (Some(provider), Some(name)) = (&record.provider, &record.provider_key) {
-            let latest = provider_keys.entry((provider, name)).or_default();
-            *latest = record.at.0.max(*latest);
-        }
-        tx.query(
-            &insert,
-            &[
-                workspace.into(),
-                record.id.as_str().into(),
-                record.at.0.into(),
-                record.milliseconds.into(),
-                record.gateway_key.as_str().into(),
-                record.agent.as_str().into(),
-                record.gateway.clone().into(),
-                record.team.clone().into(),
-                record.path.as_str().into(),
-                record.route.clone().into(),
-                record.provider.clone().into(),
-                record.model.clone().into(),
-                record.provider_key.clone().into(),
-                record.credential.clone().into(),
-                u64::from(record.status).into(),
-                record.code.clone().into(),
-                record.stream.into(),
-                record.outcome.clone().into(),
-                json(&record.attempts),
-            ],
-        )?;
-    }
-    for (id, at) in keys {
+pub(super) fn store(tx: &mut dyn Tx, workspace: &str, records: &str) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO requests (workspace, at, id, gateway_key, agent, route, provider, model, credential, status, record)
+         SELECT ?1, value ->> 'at', value ->> 'id', value ->> 'gateway_key', value ->> 'agent', value ->> 'route',
+                value ->> 'provider', value ->> 'model', value ->> 'credential', value ->> 'status', value
+         FROM json_each(?2)",
+        &[workspace.into(), records.into()],
+    )?;
+    let used = tx.query(
+        "SELECT value ->> 'gateway_key', max(value ->> 'at') FROM json_each(?1) GROUP BY 1",
+        &[records.into()],
+    )?;
+    for row in used {
+        let mut cells = Cells::new(row);
+        let (id, at) = (cells.text()?, cells.text()?);
         tx.query(
             "UPDATE gateway_keys SET last_used_at = ?2
              WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",
-            &[id.into(), at.into()],
+            &[id.into(), milliseconds(&at)],
         )?;
     }
-    for ((provider, name), at) in provider_keys {
+    let used = tx.query(
+        "SELECT value ->> 'provider', value ->> 'provider_key', max(value ->> 'at') FROM json_each(?1)
+         WHERE value ->> 'provider_key' IS NOT NULL GROUP BY 1, 2",
+        &[records.into()],
+    )?;
+    for row in used {
+        let mut cells = Cells::new(row);
+        let (provider, name, at) = (cells.text()?, cells.text()?, cells.text()?);
         tx.query(
             "UPDATE provider_keys SET last_used_at = ?4
              WHERE workspace = ?1 AND provider = ?2 AND name = ?3 AND (last_used_at IS NULL OR last_used_at < ?4)",
-            &[workspace.into(), provider.into(), name.into(), at.into()],
+            &[workspace.into(), provider.into(), name.into(), milliseconds(&at)],
         )?;
     }
     Ok(())
+}
+
+fn milliseconds(at: &str) -> Value {
+    Timestamp::parse(at).map(|t| t.0).into()
 }
 
 pub(super) fn list(
@@ -78,20 +58,19 @@ pub(super) fn list(
     filter: &RequestFilter,
     page: &Page,
 ) -> Result<Reply, Denial> {
-    let mut sql = format!("SELECT {COLUMNS} FROM requests WHERE workspace = ?1");
+    let mut sql = String::from("SELECT record FROM requests WHERE workspace = ?1");
     let mut params: Vec<Value> = vec![workspace.into()];
     let mut add = |condition: &str, value: Value| {
         params.push(value);
-        sql.push_str(" AND ");
-        sql.push_str(&condition.replace("{}", &format!("?{}", params.len())));
+        sql.push_str(&format!(" AND {condition} ?{}", params.len()));
     };
     let texts = [
-        ("gateway_key = {}", &filter.gateway_key),
-        ("agent = {}", &filter.agent),
-        ("route = {}", &filter.route),
-        ("provider = {}", &filter.provider),
-        ("model = {}", &filter.model),
-        ("credential = {}", &filter.credential),
+        ("gateway_key =", &filter.gateway_key),
+        ("agent =", &filter.agent),
+        ("route =", &filter.route),
+        ("provider =", &filter.provider),
+        ("model =", &filter.model),
+        ("credential =", &filter.credential),
     ];
     for (condition, value) in texts {
         if let Some(value) = value {
@@ -99,19 +78,19 @@ pub(super) fn list(
         }
     }
     if let Some(status) = filter.status {
-        add("status = {}", u64::from(status).into());
+        add("status =", u64::from(status).into());
     }
     if let Some(since) = filter.since {
-        add("at >= {}", since.0.into());
+        add("at >=", since.to_string().into());
     }
     if let Some(until) = filter.until {
-        add("at < {}", until.0.into());
+        add("at <", until.to_string().into());
     }
     if let Some((at, id)) = &page.after {
-        add("at <= {}", (*at).into());
-        params.extend([(*at).into(), id.as_str().into()]);
+        let at = Timestamp(*at).to_string();
+        params.extend([at.into(), id.as_str().into()]);
         let n = params.len();
-        sql.push_str(&format!(" AND (at < ?{} OR id < ?{n})", n - 1));
+        sql.push_str(&format!(" AND (at, id) < (?{}, ?{n})", n - 1));
     }
     params.push(u64::from(page.limit).into());
     sql.push_str(&format!(
@@ -119,29 +98,9 @@ pub(super) fn list(
         params.len()
     ));
     let rows = tx.query(&sql, &params)?;
-    let records: Result<_, _> = rows.into_iter().map(|row| read(Cells::new(row))).collect();
+    let records: Result<_, _> = rows
+        .into_iter()
+        .map(|row| Cells::new(row).json())
+        .collect();
     Ok(Reply::Requests(records?))
-}
-
-fn read(mut cells: Cells) -> Result<RequestRecord, StoreError> {
-    Ok(RequestRecord {
-        id: cells.text()?,
-        at: cells.time()?,
-        milliseconds: cells.number()?,
-        gateway_key: cells.text()?,
-        agent: cells.text()?,
-        gateway: cells.optional_text()?,
-        team: cells.optional_text()?,
-        path: cells.text()?,
-        route: cells.optional_text()?,
-        provider: cells.optional_text()?,
-        model: cells.optional_text()?,
-        provider_key: cells.optional_text()?,
-        credential: cells.optional_text()?,
-        status: u16::try_from(cells.number()?).unwrap_or(0),
-        code: cells.optional_text()?,
-        stream: cells.flag()?,
-        outcome: cells.optional_text()?,
-        attempts: cells.json()?,
-    })
 }
