@@ -1,1 +1,62 @@
 //! The Cloudflare Worker: mounts the functions by route and hosts the authority's Durable Object.
+//!
+//! `entry.js` is what the runtime sees; it calls the functions here. Empty on every target but `wasm32-unknown-unknown`.
+#![forbid(unsafe_code)]
+#![cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+
+use lockgate_host::{Answer, AnswerBody, Incoming};
+use lockgate_host_cloudflare::{Arrival, Cloudflare};
+use wasm_bindgen::prelude::*;
+
+/// Prepares a fresh instance.
+#[wasm_bindgen(start)]
+pub fn start() {
+    lockgate_host_cloudflare::start();
+}
+
+/// Serves one HTTP request; the arguments are [`Arrival`]'s.
+#[wasm_bindgen]
+pub fn serve(task: u32, head: String, fields: JsValue, request: JsValue, env: JsValue, ctx: JsValue) {
+    let arrival = Arrival { task, head, fields, request, env, ctx };
+    lockgate_host_cloudflare::serve(arrival, |host, incoming| async move {
+        route(&host, incoming).await
+    });
+}
+
+/// Answers one question to the authority, out of the storage of the Durable Object that was asked.
+#[wasm_bindgen]
+pub fn authority(task: u32, storage: JsValue, question: Vec<u8>) {
+    lockgate_host_cloudflare::authority(task, storage, question, |database, now_ms, question| async move {
+        lockgate_workspace::authority::serve(&database, now_ms, question).await
+    });
+}
+
+async fn route(host: &Cloudflare, incoming: Incoming<Cloudflare>) -> Answer<Cloudflare> {
+    let path = incoming.path.as_str();
+    if under(path, "/v1") {
+        lockgate_proxy::handle(host, incoming).await
+    } else if under(path, "/api") {
+        lockgate_keys::handle(host, incoming).await
+    } else if under(path, "/webhooks") {
+        lockgate_billing::handle(host, incoming).await
+    } else {
+        not_found()
+    }
+}
+
+/// Whether `path` is `mount` or lies below it.
+fn under(path: &str, mount: &str) -> bool {
+    path.strip_prefix(mount)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// API.md, "Errors".
+fn not_found() -> Answer<Cloudflare> {
+    let body = r#"{"error":{"message":"There is nothing here. The gateway is under /v1, its management under /api.","type":"invalid_request_error","code":"not_found","param":null,"lockgate":{}}}"#;
+    Answer {
+        status: 404,
+        from: None,
+        set: vec![("content-type", "application/json".into())],
+        body: AnswerBody::Bytes(body.as_bytes().to_vec()),
+    }
+}

@@ -1,1 +1,0 @@
-//! Builds the Worker bundle: wasm-bindgen and the entry shim.

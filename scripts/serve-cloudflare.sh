@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Serves build/cloudflare on bare workerd in the foreground, with KV and Durable Objects kept in a folder.
+#
+#   scripts/serve-cloudflare.sh --port N --data-dir D [--workers M] [--kv-hide-new-ms MS]
+#
+# Settings come from the environment (API.md, "Settings"); they are handed to workerd by name, so none is written to disk.
+# --workers M        M Worker services, each an isolate of its own, over one set of Durable Objects and one KV, on ports N, N+1, …
+# --kv-hide-new-ms   KV answers "not found" for entries younger than this, as the real one may for a minute
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+port=8787 data='' workers=1 hide=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --port) port=$2 ;;
+    --data-dir) data=$2 ;;
+    --workers) workers=$2 ;;
+    --kv-hide-new-ms) hide=$2 ;;
+    *) echo "unknown option: $1" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+[ -n "$data" ] || { echo "--data-dir is required" >&2; exit 2; }
+
+bundle=${LOCKGATE_BUILD_OUT:-$root/build/cloudflare}
+[ -f "$bundle/index.js" ] || { echo "build it first: scripts/build cloudflare" >&2; exit 1; }
+workerd=$(ls "$root"/node_modules/@cloudflare/workerd-*/bin/workerd 2>/dev/null | head -n 1)
+[ -n "$workerd" ] || { echo "workerd is missing: npm ci" >&2; exit 1; }
+
+mkdir -p "$data/objects"
+data=$(cd "$data" && pwd)
+
+# Every setting that is set, as a binding that reads it from the environment.
+settings=''
+while IFS= read -r name; do
+  settings+="    (name = \"$name\", fromEnvironment = \"$name\"),"$'\n'
+done < <(compgen -e | grep -E '^(LOCKGATE|STRIPE|STANDARD_WEBHOOK)_[A-Z0-9_]+$' | grep -v '^LOCKGATE_BUILD_')
+
+services='' sockets=''
+for ((i = 0; i < workers; i++)); do
+  # The first one's class is everybody's authority.
+  [ "$i" = 0 ] && worker=.gateway || worker=.peer
+  services+="    (name = \"gateway$i\", worker = $worker),"$'\n'
+  sockets+="    (name = \"http$i\", address = \"127.0.0.1:$((port + i))\", http = (), service = \"gateway$i\"),"$'\n'
+done
+
+config=$data/workerd.capnp
+cat >"$config" <<END
+# Written by scripts/serve-cloudflare.sh.
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+$services    (name = "kv", worker = .kv),
+    (name = "objects", disk = (path = "$data/objects", writable = true)),
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+  ],
+  sockets = [
+$sockets  ],
+);
+
+const modules :List(Workerd.Worker.Module) = [
+  (name = "index.js", esModule = embed "bundle/index.js"),
+  (name = "index_bg.wasm", wasm = embed "bundle/index_bg.wasm"),
+];
+
+const gateway :Workerd.Worker = (
+  modules = .modules,
+  compatibilityDate = "2026-04-01",
+  bindings = [
+$settings    (name = "SECRETS", kvNamespace = "kv"),
+    (name = "AUTHORITY", durableObjectNamespace = "Authority"),
+  ],
+  durableObjectNamespaces = [(className = "Authority", uniqueKey = "lockgate-authority", enableSql = true)],
+  durableObjectStorage = (localDisk = "objects"),
+);
+
+const peer :Workerd.Worker = (
+  modules = .modules,
+  compatibilityDate = "2026-04-01",
+  bindings = [
+$settings    (name = "SECRETS", kvNamespace = "kv"),
+    (name = "AUTHORITY", durableObjectNamespace = (className = "Authority", serviceName = "gateway0")),
+  ],
+);
+
+const kv :Workerd.Worker = (
+  modules = [(name = "kv.js", esModule = embed "kv.js")],
+  compatibilityDate = "2026-04-01",
+  bindings = [
+    (name = "HIDE_NEW_MS", text = "$hide"),
+    (name = "ENTRIES", durableObjectNamespace = "Entries"),
+  ],
+  durableObjectNamespaces = [(className = "Entries", uniqueKey = "lockgate-kv", enableSql = true)],
+  durableObjectStorage = (localDisk = "objects"),
+);
+END
+ln -sfn "$bundle" "$data/bundle"
+
+# What a KV binding talks to: GET, PUT and DELETE of /<key>.
+cat >"$data/kv.js" <<'END'
+export default {
+  fetch(request, env) {
+    return env.ENTRIES.get(env.ENTRIES.idFromName("all")).fetch(request);
+  },
+};
+
+export class Entries {
+  constructor(state, env) {
+    this.sql = state.storage.sql;
+    this.hide = Number(env.HIDE_NEW_MS);
+    this.sql.exec("CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value BLOB NOT NULL, written INTEGER NOT NULL)");
+  }
+
+  async fetch(request) {
+    const url = new URL(request.url);
+    const key = url.searchParams.get("urlencoded") === "true" ? decodeURIComponent(url.pathname.slice(1)) : url.pathname.slice(1);
+    switch (request.method) {
+      case "GET": {
+        const [row] = this.sql.exec("SELECT value, written FROM entries WHERE key = ?", key);
+        if (row === undefined || Date.now() - row.written < this.hide) return new Response(null, { status: 404 });
+        return new Response(row.value);
+      }
+      case "PUT":
+        this.sql.exec("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", key, await request.arrayBuffer(), Date.now());
+        return new Response(null, { status: 204 });
+      case "DELETE":
+        this.sql.exec("DELETE FROM entries WHERE key = ?", key);
+        return new Response(null, { status: 204 });
+      default:
+        return new Response(null, { status: 405 });
+    }
+  }
+}
+END
+
+# workerd reports each socket on its control channel once it listens; after that one request makes the Worker start.
+coproc control { exec "$workerd" serve --experimental --control-fd=3 "$config" 3>&1 1>&2; }
+server=$control_PID
+trap 'kill -TERM "$server" 2>/dev/null' TERM INT
+for ((i = 0; i < workers; i++)); do
+  IFS= read -r line <&"${control[0]}" || { wait "$server"; exit 1; }
+done
+exec 9<>"/dev/tcp/127.0.0.1/$port"
+printf 'GET / HTTP/1.0\r\n\r\n' >&9
+IFS= read -r line <&9
+exec 9>&-
+echo "listening on http://127.0.0.1:$port"
+code=0
+wait "$server" || code=$?
+# A signal interrupts the wait; the second one gets how the server really ended.
+wait "$server" 2>/dev/null || code=$?
+[ "$code" = 143 ] && code=0
+exit "$code"

@@ -1,0 +1,224 @@
+//! HTTP toward providers, and headers and bodies as the runtime's own objects.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use lockgate_host::{
+    Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, READ_HEADERS, ReadError,
+};
+use wasm_bindgen::JsValue;
+
+use crate::task::{Promised, millis};
+use crate::{Cloudflare, glue};
+
+/// Headers: those of [`READ_HEADERS`] at hand where they are a client's, all of them in JavaScript.
+///
+/// Where a header is repeated the runtime gives its values joined by commas.
+#[derive(Clone)]
+pub struct Headers {
+    /// Something with a `get`: a `Map` for a client's, a `Headers` for a provider's.
+    pub(crate) js: JsValue,
+    at_hand: Option<Rc<AtHand>>,
+}
+
+struct AtHand {
+    head: String,
+    /// Where in `head` each of [`READ_HEADERS`] is.
+    values: [Option<Range<usize>>; READ_HEADERS.len()],
+}
+
+impl lockgate_host::Headers for Headers {
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some(at_hand) = &self.at_hand
+            && let Some(index) = READ_HEADERS.iter().position(|read| *read == name)
+        {
+            let range = at_hand.values.get(index)?.clone()?;
+            return at_hand.head.get(range).map(Cow::Borrowed);
+        }
+        glue::field(&self.js, name).map(Cow::Owned)
+    }
+}
+
+/// Takes apart what JavaScript wrote of a request's head: method, URL and header values, a line each.
+pub(crate) fn head(head: String, fields: JsValue) -> (Method, String, Option<String>, Headers) {
+    let mut lines = head.split('\n');
+    let method = crate::method(lines.next().unwrap_or_default());
+    let url = lines.next().unwrap_or_default();
+    let target = url
+        .split_once("://")
+        .map_or(url, |(_, rest)| rest.find('/').map_or("/", |at| rest.get(at..).unwrap_or("/")));
+    let target = target.split_once('#').map_or(target, |(before, _)| before);
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (target.to_owned(), None),
+    };
+
+    let mut at = head.len() - lines.clone().map(|line| line.len() + 1).sum::<usize>();
+    let mut values = [const { None }; READ_HEADERS.len()];
+    for (line, value) in lines.zip(&mut values) {
+        let start = at + 1;
+        at = start + line.len();
+        if line != "\0" {
+            *value = Some(start..at);
+        }
+    }
+    let headers = Headers {
+        js: fields,
+        at_hand: Some(Rc::new(AtHand { head, values })),
+    };
+    (method, path, query, headers)
+}
+
+/// An unread body. A provider's that is dropped unread is cancelled, so that its connection does not linger.
+pub struct Body {
+    /// The `Request` or `Response`; taken when the body is handed on.
+    source: Option<JsValue>,
+    /// How long a provider may be silent, 0 for a client.
+    idle_ms: f64,
+}
+
+impl Body {
+    pub(crate) fn incoming(request: JsValue) -> Self {
+        Self { source: Some(request), idle_ms: 0.0 }
+    }
+
+    /// The `Request` or `Response`, and the idle timeout in ms.
+    pub(crate) fn take(mut self) -> (JsValue, f64) {
+        (self.source.take().unwrap_or_default(), self.idle_ms)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(source) = &self.source
+            && self.idle_ms > 0.0
+        {
+            glue::discard(source);
+        }
+    }
+}
+
+/// A body that has been read: its bytes, and the `Uint8Array` they came in, which is what is sent on.
+#[derive(Clone)]
+pub struct Payload(Rc<PayloadInner>);
+
+struct PayloadInner {
+    js: JsValue,
+    bytes: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.bytes
+    }
+}
+
+/// A request under way; gives it up when dropped.
+struct Sending(Option<JsValue>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            glue::abort(controller);
+        }
+    }
+}
+
+impl Fetch for Cloudflare {
+    type Headers = Headers;
+    type Body = Body;
+    type Payload = Payload;
+
+    async fn read(&self, body: Body, limit: usize) -> Result<Payload, ReadError> {
+        let (source, idle_ms) = body.take();
+        let promised = Promised::new();
+        glue::read(promised.slot(), &source, limit as f64, idle_ms);
+        match promised.await {
+            Ok(js) => {
+                let bytes = glue::bytes(&js);
+                Ok(Payload(Rc::new(PayloadInner { js, bytes })))
+            }
+            Err(error) => Err(match error.as_string().as_deref() {
+                Some("L") => ReadError::TooLarge { limit },
+                Some("I") => ReadError::Idle,
+                _ => ReadError::Broken(glue::text(&error)),
+            }),
+        }
+    }
+
+    async fn fetch(&self, outbound: Outbound<'_, Self>) -> Result<Inbound<Self>, FetchError> {
+        let (from, allow) = match outbound.forward {
+            Some((headers, names)) => (headers.js.clone(), names.join("\n")),
+            None => (JsValue::UNDEFINED, String::new()),
+        };
+        let (credential, prefix, secret) = match &outbound.credential {
+            Some(credential) => {
+                let secret = credential.secret.expose_str().ok_or_else(|| {
+                    FetchError::Broken("the credential is not text".to_owned())
+                })?;
+                (credential.header, credential.prefix, secret)
+            }
+            None => ("", "", ""),
+        };
+        let body = match outbound.body {
+            OutboundBody::Empty => JsValue::UNDEFINED,
+            OutboundBody::Payload(payload) => payload.0.js.clone(),
+            OutboundBody::Bytes(bytes) => glue::to_body(bytes),
+        };
+        let promised = Promised::new();
+        let mut sending = Sending(Some(glue::send(
+            promised.slot(),
+            outbound.method.as_str(),
+            outbound.url,
+            &from,
+            &allow,
+            &lines(outbound.set.iter().copied()),
+            credential,
+            prefix,
+            secret,
+            &body,
+            millis(outbound.head_timeout),
+        )));
+        let outcome = promised.await;
+        sending.0 = None;
+        match outcome {
+            Ok(response) => Ok(Inbound {
+                status: glue::status_of(&response),
+                headers: Headers { js: glue::headers_of(&response), at_hand: None },
+                body: Body {
+                    source: Some(response),
+                    idle_ms: millis(outbound.idle_timeout.max(Duration::from_millis(1))),
+                },
+            }),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+}
+
+/// What `failure` in `glue.js` wrote: a letter for the kind, and a text.
+fn failure(error: &JsValue) -> FetchError {
+    let text = glue::text(error);
+    let detail = text.get(1..).unwrap_or_default().to_owned();
+    match text.chars().next() {
+        Some('T') => FetchError::Timeout,
+        Some('U') => FetchError::Unreachable(detail),
+        Some('F') => FetchError::Forbidden(detail),
+        _ => FetchError::Broken(detail),
+    }
+}
+
+/// Names and values, a line each. A value that spans lines could name another header, so it is left out.
+pub(crate) fn lines<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs.filter(|(_, value)| !value.contains(['\n', '\r', '\0'])) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(name);
+        text.push('\n');
+        text.push_str(value);
+    }
+    text
+}
