@@ -1,0 +1,287 @@
+//! Every manifest is what docs/adding-a-provider.md says, and the build refuses those that are not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../build/check.rs"]
+mod check;
+#[path = "../build/manifest.rs"]
+#[allow(dead_code)] // The tests read only what they check.
+mod manifest;
+
+use lockgate_host::Secret;
+use lockgate_providers::{
+    Auth, Charset, Manifest, ModelKind, Surface, all, check_key, find, looks_like,
+};
+
+/// A key of the right format.
+fn sample(manifest: &Manifest) -> String {
+    let prefix = manifest.key.prefixes.first().copied().unwrap_or_default();
+    let filler = "0a1B2c3D4e5F6g7H8i9J"
+        .chars()
+        .cycle()
+        .take(manifest.key.min_len - prefix.len());
+    prefix.chars().chain(filler).collect()
+}
+
+#[test]
+fn the_eleven_providers_of_the_first_release_are_there_in_order() {
+    let slugs: Vec<_> = all().iter().map(|manifest| manifest.slug).collect();
+    for slug in [
+        "deepseek",
+        "fireworks",
+        "groq",
+        "mistral",
+        "ollama",
+        "openai",
+        "openrouter",
+        "perplexity",
+        "together",
+        "vllm",
+        "xai",
+    ] {
+        assert!(slugs.contains(&slug), "{slug}");
+    }
+    assert!(slugs.is_sorted());
+}
+
+#[test]
+fn every_manifest_is_found_and_accepts_its_own_keys() {
+    for manifest in all() {
+        let slug = manifest.slug;
+        assert_eq!(find(slug), Some(manifest));
+        let key = Secret::from(sample(manifest));
+        assert_eq!(check_key(manifest, &key), Ok(()), "{slug}");
+        if !manifest.key.prefixes.is_empty() {
+            assert_eq!(looks_like(&key).map(|m| m.slug), Some(slug));
+        }
+        assert_eq!(
+            check_key(manifest, &Secret::from(String::new())).is_ok(),
+            !manifest.needs_key(),
+            "{slug}"
+        );
+        assert!(manifest.surfaces.iter().all(|s| manifest.serves(*s)));
+    }
+    assert_eq!(find("OpenAI"), None);
+    assert_eq!(find(""), None);
+}
+
+#[test]
+fn data_arrives_as_the_file_spells_it() {
+    let openai = find("openai").unwrap();
+    assert_eq!(openai.base_url, "https://api.openai.com/v1");
+    assert_eq!(openai.auth, Auth::Bearer);
+    assert_eq!(openai.auth.header(), ("authorization", "Bearer "));
+    assert_eq!(openai.env_vars, ["OPENAI_API_KEY"]);
+    assert_eq!(openai.base_url_env, Some("OPENAI_BASE_URL"));
+    assert!(openai.near_misses.contains(&"OPENAI_KEY"));
+    assert!(openai.quirks.done_marker && !openai.local);
+    let model = openai.model("gpt-4o").unwrap();
+    assert_eq!(model.kind, ModelKind::Chat);
+    assert_eq!(
+        (model.context, model.max_output),
+        (Some(128_000), Some(16_384))
+    );
+    assert_eq!(model.input_microusd_per_mtok, Some(2_500_000));
+    assert_eq!(model.cached_input_microusd_per_mtok, Some(1_250_000));
+    assert_eq!(model.output_microusd_per_mtok, Some(10_000_000));
+    let embedding = openai.model("text-embedding-3-small").unwrap();
+    assert_eq!(embedding.output_microusd_per_mtok, None);
+
+    let ollama = find("ollama").unwrap();
+    assert_eq!(ollama.base_url, "http://127.0.0.1:11434/v1");
+    assert!(ollama.local && !ollama.needs_key());
+    assert_eq!(find("vllm").unwrap().base_url, "http://127.0.0.1:8000/v1");
+    assert!(!find("groq").unwrap().serves(Surface::Embeddings));
+    assert!(!find("perplexity").unwrap().quirks.done_marker);
+    assert!(Charset::UrlSafe.has(b'_') && !Charset::Alphanumeric.has(b'_'));
+}
+
+const GOOD: &str = r#"
+slug = "acme"
+title = "Acme"
+base_url = "https://api.acme.example/v1"
+dialect = "openai-chat"
+auth = { header = "x-acme-key" }
+surfaces = ["chat"]
+models_path = "/models"
+docs_url = "https://acme.example/docs"
+model_patterns = ["acme-*"]
+[key]
+prefixes = ["ak-"]
+min_len = 20
+max_len = 40
+charset = "url-safe"
+example_masked = "ak-…wxyz"
+console_url = "https://acme.example/keys"
+hint = "Made at https://acme.example/keys."
+[env]
+key = ["ACME_API_KEY"]
+near_misses = ["ACME_KEY"]
+[quirks]
+done_marker = true
+[[models]]
+id = "acme-1"
+kind = "chat"
+context = 1000
+max_output = 100
+price = { input = 10, cached_input = 1, output = 20 }
+"#;
+
+#[test]
+fn a_good_manifest_is_read() {
+    let manifest = check::read("acme.toml", GOOD).map_err(|p| p.join("\n"));
+    assert_eq!(manifest.unwrap().slug, "acme");
+}
+
+#[test]
+fn a_manifest_with_a_mistake_is_refused_and_the_mistake_named() {
+    let cases = [
+        (
+            "slug = \"acme\"",
+            "slug = \"acme2\"",
+            "named after its slug",
+        ),
+        ("title = \"Acme\"", "title = \" \"", "empty title"),
+        (
+            "title = \"Acme\"",
+            "title = \"Acme\"\ncolour = 1",
+            "unknown field `colour`",
+        ),
+        (
+            "https://api.acme.example/v1",
+            "http://api.acme.example/v1",
+            "neither https",
+        ),
+        (
+            "https://api.acme.example/v1",
+            "https://api.acme.example/v1/",
+            "slash at its end",
+        ),
+        (
+            "https://api.acme.example/v1",
+            "https://u:p@acme.example",
+            "scheme, host and path",
+        ),
+        (
+            "dialect = \"openai-chat\"",
+            "dialect = \"smalltalk\"",
+            "smalltalk",
+        ),
+        (
+            "auth = { header = \"x-acme-key\" }",
+            "auth = { header = \"X-Key\" }",
+            "header name",
+        ),
+        ("surfaces = [\"chat\"]", "surfaces = []", "no surface"),
+        (
+            "surfaces = [\"chat\"]",
+            "surfaces = [\"embeddings\"]",
+            "no listed surface",
+        ),
+        (
+            "models_path = \"/models\"",
+            "models_path = \"models\"",
+            "does not begin with /",
+        ),
+        (
+            "surfaces",
+            "forward_headers = [\"openai-organization\"]\nsurfaces",
+            "may not be listed",
+        ),
+        (
+            "surfaces",
+            "forward_headers = [\"X-Big\"]\nsurfaces",
+            "lower-case",
+        ),
+        ("[\"acme-*\"]", "[\"*\"]", "only *"),
+        ("min_len = 20", "min_len = 50", "min ≤ max"),
+        ("prefixes = [\"ak-\"]", "prefixes = [\"\"]", "key prefix"),
+        (
+            "example_masked = \"ak-…wxyz\"",
+            "example_masked = \"ak-123\"",
+            "example_masked",
+        ),
+        (
+            "hint = \"Made at https://acme.example/keys.\"",
+            "hint = \"Ask.\"",
+            "key.hint",
+        ),
+        (
+            "console_url = \"https://acme.example/keys\"",
+            "",
+            "no key.console_url",
+        ),
+        ("key = [\"ACME_API_KEY\"]", "key = []", "no env.key"),
+        (
+            "key = [\"ACME_API_KEY\"]",
+            "key = [\"acme\"]",
+            "more than A-Z",
+        ),
+        (
+            "key = [\"ACME_API_KEY\"]",
+            "key = [\"ACME_API_KEY_2\"]",
+            "ends in a digit",
+        ),
+        ("id = \"acme-1\"", "id = \"acme 1\"", "model id"),
+        ("max_output = 100", "max_output = 2000", "context holds"),
+        ("max_output = 100", "max_output = 0", "0 tokens"),
+        ("input = 10,", "input = 0.1,", "invalid type"),
+        ("input = 10,", "input = 2_000_000_000,", "micro-USD"),
+        ("cached_input = 1", "cached_input = 11", "dearer"),
+        (", output = 20", "", "output price"),
+        (
+            "[[models]]",
+            "[[models]]\nid = \"acme-1\"\nkind = \"chat\"\n[[models]]",
+            "twice",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        let text = GOOD.replacen(from, to, 1);
+        assert_ne!(text, GOOD, "{from}");
+        let problems = check::read("acme.toml", &text).err().unwrap_or_default();
+        assert!(
+            problems
+                .iter()
+                .any(|p| p.contains(expected) && p.starts_with("acme.toml")),
+            "{from} → {to}: {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn local_means_plain_http_on_loopback() {
+    let local = GOOD.replace("docs_url", "local = true\ndocs_url");
+    assert!(check::read("acme.toml", &local).is_err());
+    let loopback = local.replace("https://api.acme.example/v1", "http://127.0.0.1:9/v1");
+    assert!(check::read("acme.toml", &loopback).is_ok());
+    let elsewhere = local.replace(
+        "https://api.acme.example/v1",
+        "http://127.0.0.1.evil.example/v1",
+    );
+    assert!(check::read("acme.toml", &elsewhere).is_err());
+}
+
+#[test]
+fn variables_slugs_and_patterns_are_nobody_elses() {
+    let one = || {
+        check::read("acme.toml", GOOD)
+            .map_err(|p| p.join("\n"))
+            .unwrap()
+    };
+    let mut other = one();
+    assert_eq!(check::together(&[one()]), Vec::<String>::new());
+    let all_shared = check::together(&[one(), one()]);
+    assert_eq!(all_shared.len(), 4, "{all_shared:?}");
+
+    other.slug = "other".into();
+    other.model_patterns.clear();
+    other.env.key = vec!["ACME_KEY".into()];
+    other.env.near_misses.clear();
+    let problems = check::together(&[one(), other]);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("ACME_KEY"));
+}
