@@ -1,6 +1,9 @@
 //! The LABEL.
 #![forbid(unsafe_code)]
 
+#[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+mod spin;
+
 use lockgate_host::{Answer, AnswerBody, Host, Incoming};
 
 /// Answers one request.

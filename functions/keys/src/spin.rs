@@ -1,0 +1,3 @@
+//! The Spin component: its HTTP entry.
+
+lockgate_host_spin::export!(crate::handle);

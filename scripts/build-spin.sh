@@ -1,0 +1,27 @@
+#!/bin/sh
+# Builds the Spin components into build/spin and prints their sizes. Called by scripts/build.
+#
+# The functions are libraries; only here are they linked as components, so that the workspace needs no cdylib elsewhere.
+set -eu
+cd "$(dirname "$0")/.."
+
+target=wasm32-wasip2
+rustup target list --installed | grep -qx "$target" || rustup target add "$target"
+
+built="${CARGO_TARGET_DIR:-target}/$target/wasm"
+mkdir -p build/spin
+for function in proxy keys billing; do
+    cargo rustc --quiet --package "lockgate-$function" --lib --crate-type cdylib --target "$target" --profile wasm
+    cp "$built/lockgate_$function.wasm" "build/spin/$function.wasm"
+done
+
+limit=400000
+for function in proxy keys billing; do
+    raw=$(wc -c <"build/spin/$function.wasm")
+    gzipped=$(gzip -9c "build/spin/$function.wasm" | wc -c)
+    printf 'build/spin/%s.wasm: %d bytes, %d gzipped\n' "$function" "$raw" "$gzipped"
+    if [ "$gzipped" -gt "$limit" ]; then
+        echo "build/spin/$function.wasm is over $limit bytes gzipped" >&2
+        exit 1
+    fi
+done

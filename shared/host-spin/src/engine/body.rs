@@ -1,0 +1,144 @@
+//! Bodies: a resource of the host until somebody reads it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use lockgate_host::ReadError;
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response, Trailers};
+use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult};
+use spin_sdk::wasip3::wit_future;
+
+use super::wait::{Silence, Watchdog};
+
+/// How long a client may be silent while its request's body is read.
+const CLIENT_IDLE: Duration = Duration::from_secs(60);
+/// Most that is set aside on the word of a `content-length`; beyond it a buffer grows with what really arrives.
+const TRUSTED_LENGTH: usize = 256 * 1024;
+/// Least room for a read.
+const READ: usize = 16 * 1024;
+
+/// The stream of a body, and what is told after its end: trailers, or that it broke off.
+pub(crate) type Opened = (
+    StreamReader<u8>,
+    FutureReader<Result<Option<Trailers>, ErrorCode>>,
+);
+
+/// An unread body, still the host's own.
+pub struct SpinBody {
+    source: Source,
+    length: Option<u64>,
+    idle: Duration,
+}
+
+enum Source {
+    Request(Request),
+    Response(Response),
+}
+
+impl SpinBody {
+    /// The body of a client's request; `length` as announced.
+    pub(crate) fn of_request(request: Request, length: Option<u64>) -> Self {
+        Self {
+            source: Source::Request(request),
+            length,
+            idle: CLIENT_IDLE,
+        }
+    }
+
+    /// The body of a provider's answer, which may be silent for `idle`.
+    pub(crate) fn of_response(response: Response, length: Option<u64>, idle: Duration) -> Self {
+        Self {
+            source: Source::Response(response),
+            length,
+            idle,
+        }
+    }
+
+    /// How long the sender may be silent.
+    pub(crate) fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// Turns the resource into its stream.
+    pub(crate) fn open(self) -> Opened {
+        let (result, result_reader) = wit_future::new(|| Ok(()));
+        let opened = match self.source {
+            Source::Request(request) => Request::consume_body(request, result_reader),
+            Source::Response(response) => Response::consume_body(response, result_reader),
+        };
+        // Dropped, it writes its `Ok`; only now, since the host is listening and takes it without waking this task.
+        drop(result);
+        opened
+    }
+
+    /// Reads the whole body.
+    pub(crate) async fn read(self, limit: usize) -> Result<Payload, ReadError> {
+        let too_large = Err(ReadError::TooLarge { limit });
+        let expected = match self.length.map(usize::try_from) {
+            Some(Ok(length)) if length <= limit => Some(length),
+            Some(_) => return too_large,
+            None => None,
+        };
+        let mut watchdog = Watchdog::new(self.idle);
+        let (mut stream, trailers) = self.open();
+        let mut buffer = Vec::with_capacity(expected.unwrap_or(READ).min(TRUSTED_LENGTH));
+        // The last byte announced is the end: asking for more would only be another host call.
+        while expected != Some(buffer.len()) {
+            if buffer.len() > limit {
+                return too_large;
+            }
+            if buffer.len() == buffer.capacity() {
+                buffer.reserve(READ);
+            }
+            let mut reading = pin!(stream.read(buffer));
+            let (result, read) = poll_fn(|context| {
+                if let Poll::Ready(read) = reading.as_mut().poll(context) {
+                    return Poll::Ready(Ok(read));
+                }
+                loop {
+                    match watchdog.poll(context) {
+                        Poll::Ready(Silence::TooLong) => return Poll::Ready(Err(ReadError::Idle)),
+                        Poll::Ready(Silence::Lasting) => {}
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            })
+            .await?;
+            buffer = read;
+            watchdog.moved();
+            if result == StreamResult::Dropped {
+                match trailers.await {
+                    Ok(_) if expected.is_none() => {}
+                    Ok(_) => return Err(ReadError::Broken("shorter than announced".to_owned())),
+                    Err(ErrorCode::ConnectionReadTimeout) => return Err(ReadError::Idle),
+                    Err(code) => return Err(ReadError::Broken(code.to_string())),
+                }
+                break;
+            }
+        }
+        if buffer.len() > limit {
+            return too_large;
+        }
+        Ok(Payload(Rc::new(buffer)))
+    }
+}
+
+/// A body that has been read. Clones share it.
+#[derive(Clone)]
+pub struct Payload(Rc<Vec<u8>>);
+
+impl Payload {
+    /// The bytes, without a copy where no clone is left.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        Rc::unwrap_or_clone(self.0)
+    }
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}

@@ -1,0 +1,141 @@
+//! A provider's body passed on by the guest, so that somebody learns how it ended.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use lockgate_host::{End, Watch};
+use spin_sdk::wasip3::http::types::{ErrorCode, Trailers};
+use spin_sdk::wasip3::wit_bindgen::{FutureWriter, StreamReader, StreamResult, StreamWriter};
+
+use super::SpinBody;
+use super::wait::{Silence, Watchdog};
+use crate::plain::tail::Tail;
+
+/// Most that is held between provider and client.
+const CHUNK: usize = 16 * 1024;
+
+/// Passes `body` on to `client` and tells `watch` how it ended. Reading waits for writing, so a slow client slows the
+/// provider down.
+pub(crate) async fn pump(
+    body: SpinBody,
+    watch: Box<dyn Watch>,
+    mut client: StreamWriter<u8>,
+    result: FutureWriter<Result<Option<Trailers>, ErrorCode>>,
+) {
+    let mut watched = Watched {
+        watch: Some(watch),
+        tail: Tail::default(),
+    };
+    let mut watchdog = Watchdog::new(body.idle());
+    let (mut provider, trailers) = body.open();
+    let passed = pass(&mut provider, &mut client, &mut watchdog, &mut watched.tail).await;
+    // Before anything else: the provider is to stop where it was not read to its end.
+    drop(provider);
+    let end = match passed {
+        Passed::All => match trailers.await {
+            Ok(_) => End::Complete,
+            Err(ErrorCode::ConnectionReadTimeout) => End::Idle,
+            Err(code) => End::Broken(code.to_string()),
+        },
+        Passed::Silent => End::Idle,
+        Passed::ClientLeft => End::ClientLeft,
+    };
+    let whole = end == End::Complete;
+    match watched.ended(end) {
+        Some(words) => {
+            // Unwritten ones went nowhere, which the client chose.
+            let _unwanted = client.write_all(words).await;
+        }
+        None if whole => {}
+        None => {
+            // Without a word of ours the client must still see that this was not the end.
+            drop(client);
+            let broken = ErrorCode::HttpResponseIncomplete;
+            let _client_left = result.write(Err(broken)).await;
+            return;
+        }
+    }
+    drop(client);
+    // Dropped, it says that there are no trailers.
+    drop(result);
+}
+
+/// How passing on came to its end.
+enum Passed {
+    All,
+    Silent,
+    ClientLeft,
+}
+
+async fn pass(
+    provider: &mut StreamReader<u8>,
+    client: &mut StreamWriter<u8>,
+    watchdog: &mut Watchdog,
+    tail: &mut Tail,
+) -> Passed {
+    let mut buffer = Vec::with_capacity(CHUNK);
+    loop {
+        let (result, read) = match next(provider, client, watchdog, buffer).await {
+            Ok(read) => read,
+            Err(passed) => return passed,
+        };
+        watchdog.moved();
+        let ended = result == StreamResult::Dropped;
+        tail.push(&read);
+        let left = client.write_all(read).await;
+        if !left.is_empty() {
+            return Passed::ClientLeft;
+        }
+        if ended {
+            return Passed::All;
+        }
+        buffer = left;
+    }
+}
+
+/// Waits for something to read, looking now and then whether the client is still there.
+async fn next(
+    provider: &mut StreamReader<u8>,
+    client: &mut StreamWriter<u8>,
+    watchdog: &mut Watchdog,
+    buffer: Vec<u8>,
+) -> Result<(StreamResult, Vec<u8>), Passed> {
+    let mut reading = pin!(provider.read(buffer));
+    loop {
+        let read = poll_fn(|context| match reading.as_mut().poll(context) {
+            Poll::Ready(read) => Poll::Ready(Ok(read)),
+            Poll::Pending => watchdog.poll(context).map(Err),
+        })
+        .await;
+        match read {
+            Ok(read) => return Ok(read),
+            Err(Silence::TooLong) => return Err(Passed::Silent),
+            // A client that leaves is only seen by writing to it. Writing nothing is enough.
+            Err(Silence::Lasting) => {
+                if client.write(Vec::new()).await.0 == StreamResult::Dropped {
+                    return Err(Passed::ClientLeft);
+                }
+            }
+        }
+    }
+}
+
+/// Tells the watcher exactly once, also where the host drops this task.
+struct Watched {
+    watch: Option<Box<dyn Watch>>,
+    tail: Tail,
+}
+
+impl Watched {
+    fn ended(&mut self, end: End) -> Option<Vec<u8>> {
+        let watch = self.watch.take()?;
+        watch.ended(self.tail.last(), self.tail.bytes(), end)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.ended(End::ClientLeft);
+    }
+}

@@ -1,0 +1,102 @@
+//! From the host's request to the functions' [`Incoming`], and from their [`Answer`] to the host's response.
+
+use lockgate_host::{Answer, AnswerBody, Incoming, Method};
+use spin_sdk::wasip3;
+use spin_sdk::wasip3::http::types::{Method as WasiMethod, Request, Response};
+use spin_sdk::wasip3::{wit_future, wit_stream};
+
+use super::headers::lenient;
+use super::pump::pump;
+use super::{SpinBody, SpinHeaders, SpinHost};
+
+/// Answers one request of the host's with `handle`.
+pub async fn serve(
+    request: Request,
+    handle: impl AsyncFnOnce(&SpinHost, Incoming<SpinHost>) -> Answer<SpinHost>,
+) -> Response {
+    let host = SpinHost::default();
+    respond(handle(&host, incoming(request)).await)
+}
+
+fn incoming(request: Request) -> Incoming<SpinHost> {
+    let method = method(request.get_method());
+    let target = request.get_path_with_query().unwrap_or_default();
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (target, None),
+    };
+    let path = if path.starts_with('/') { path } else { format!("/{path}") };
+    let headers = SpinHeaders::fetch(&request.get_headers());
+    Incoming {
+        method,
+        path,
+        query,
+        body: SpinBody::of_request(request, headers.length()),
+        headers,
+    }
+}
+
+/// A method the host lets through that is none by HTTP's grammar cannot be; should it, it is one nobody serves.
+fn method(method: WasiMethod) -> Method {
+    match method {
+        WasiMethod::Get => Method::GET,
+        WasiMethod::Head => Method::HEAD,
+        WasiMethod::Post => Method::POST,
+        WasiMethod::Put => Method::PUT,
+        WasiMethod::Delete => Method::DELETE,
+        WasiMethod::Connect => Method::CONNECT,
+        WasiMethod::Options => Method::OPTIONS,
+        WasiMethod::Trace => Method::TRACE,
+        WasiMethod::Patch => Method::PATCH,
+        WasiMethod::Other(name) => Method::from_bytes(name.as_bytes()).unwrap_or(Method::TRACE),
+    }
+}
+
+fn respond(answer: Answer<SpinHost>) -> Response {
+    let Answer { status, from, set, body } = answer;
+    let pumped = !matches!(body, AnswerBody::Through(_));
+    let mut entries = from.map_or_else(Vec::new, |from| from.passable(pumped));
+    entries.retain(|(name, _)| !set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+    entries.extend(
+        set.into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes())),
+    );
+    if let AnswerBody::Bytes(bytes) = &body
+        && !matches!(status, 204 | 304)
+    {
+        entries.push(("content-length".to_owned(), bytes.len().to_string().into_bytes()));
+    }
+    let fields = lenient(&entries);
+    let (response, _sent) = match body {
+        AnswerBody::Through(body) => {
+            let (stream, trailers) = body.open();
+            Response::new(fields, Some(stream), trailers)
+        }
+        AnswerBody::Bytes(bytes) => {
+            let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
+            if bytes.is_empty() {
+                Response::new(fields, None, trailers_reader)
+            } else {
+                let (mut writer, reader) = wit_stream::new();
+                wasip3::spawn(async move {
+                    // A client that left does not want the rest.
+                    let _unwanted = writer.write_all(bytes).await;
+                    drop(writer);
+                    drop(trailers);
+                });
+                Response::new(fields, Some(reader), trailers_reader)
+            }
+        }
+        AnswerBody::Watched(body, watch) => {
+            let (writer, reader) = wit_stream::new();
+            let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
+            wasip3::spawn(pump(body, watch, writer, trailers));
+            Response::new(fields, Some(reader), trailers_reader)
+        }
+    };
+    // A status outside HTTP's range can only have come from a provider.
+    if response.set_status_code(status).is_err() {
+        let _always_valid = response.set_status_code(502);
+    }
+    response
+}

@@ -1,0 +1,54 @@
+//! Which headers may cross the gateway, and in which direction.
+
+use lockgate_host::WITHHELD_HEADERS;
+
+/// Whether a provider's header `name` stays behind. `connection` is what the answer's own `connection` header names.
+pub(crate) fn withheld(name: &str, connection: &[u8]) -> bool {
+    among(WITHHELD_HEADERS, name) || named_by_connection(connection, name)
+}
+
+/// Whether a client's header `name` is never forwarded, even if asked for: those of the connection, those the engine
+/// sets itself, and what Spin injects for the component.
+pub(crate) fn kept_from_provider(name: &str) -> bool {
+    among(WITHHELD_HEADERS, name)
+        || among(&["content-length", "accept-encoding"], name)
+        || name
+            .get(..5)
+            .is_some_and(|start| start.eq_ignore_ascii_case("spin-"))
+}
+
+fn among(names: &[&str], name: &str) -> bool {
+    names.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
+
+fn named_by_connection(connection: &[u8], name: &str) -> bool {
+    !connection.is_empty()
+        && connection
+            .split(|byte| *byte == b',')
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hop_by_hop_and_withheld_names_stay_behind() {
+        for name in ["Connection", "transfer-encoding", "Set-Cookie", "server"] {
+            assert!(withheld(name, b""), "{name}");
+        }
+        assert!(!withheld("content-type", b""));
+        assert!(withheld("X-Hop", b"close, x-hop"));
+        assert!(!withheld("x-hop", b"close, x-hopper"));
+    }
+
+    #[test]
+    fn spin_and_framing_headers_never_go_upstream() {
+        for name in ["spin-path-info", "Spin-Full-Url", "content-length", "host", "accept-encoding"] {
+            assert!(kept_from_provider(name), "{name}");
+        }
+        for name in ["spinner", "spin", "content-type", "é-x", ""] {
+            assert!(!kept_from_provider(name), "{name}");
+        }
+    }
+}
