@@ -138,6 +138,19 @@ fn a_good_manifest_is_read() {
 }
 
 #[test]
+fn the_example_in_the_docs_is_a_good_manifest() {
+    let page = include_str!("../../../docs/adding-a-provider.md");
+    let example = page
+        .split("```")
+        .nth(1)
+        .unwrap()
+        .strip_prefix("toml")
+        .unwrap();
+    let manifest = check::read("acme.toml", example).map_err(|p| p.join("\n"));
+    assert_eq!(manifest.unwrap().models.len(), 1);
+}
+
+#[test]
 fn a_manifest_with_a_mistake_is_refused_and_the_mistake_named() {
     let cases = [
         (

@@ -1,1 +1,9 @@
-//! Which provider and model a request goes to.
+//! Which provider and model a request goes to: decisions only, over data that is handed in.
+//! API.md, "Which target a request gets".
+#![forbid(unsafe_code)]
+
+mod glob;
+mod resolve;
+
+pub use glob::glob;
+pub use resolve::{Resolved, Unresolved, resolve};
