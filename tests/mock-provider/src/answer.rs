@@ -247,7 +247,7 @@ fn streamed(behaviour: Behaviour, writer: Writer) -> Answer {
             let events = numbered(writer, count, Duration::ZERO);
             Answer::stream(events.chain([Step::Stall]))
         }
-        Behaviour::Split => Answer::stream(in_pieces(&awkward(&writer))),
+        Behaviour::Split { ids } => Answer::stream(in_pieces(&awkward(&writer, ids))),
         Behaviour::InvalidJson => {
             let mut events = vec![
                 writer.event(WORDS[0]),
@@ -275,29 +275,31 @@ fn numbered(writer: Writer, count: usize, gap: Duration) -> impl Iterator<Item =
 }
 
 /// A stream that is valid SSE in every unusual way that providers have.
-fn awkward(writer: &Writer) -> Vec<u8> {
+fn awkward(writer: &Writer, ids: bool) -> Vec<u8> {
     let mut text = b": keep-alive\n\n".to_vec();
     text.extend(writer.opening().into_iter().flatten());
     for (number, word) in UNICODE_WORDS.iter().enumerate() {
         let event = writer.event(word);
         let data = event.trim_ascii_end();
+        if ids {
+            text.extend(format!("id: {number}\nretry: 3000\n").into_bytes());
+        }
         match number {
             0 => text.extend([data, b"\r\n\r\n"].concat()),
-            // No space after the colon, and an id.
-            1 => {
-                text.extend([b"id: 1\ndata:", data.get(6..).unwrap_or_default(), b"\n\n"].concat())
-            }
+            // No space after the colon.
+            1 => text.extend([b"data:", data.get(6..).unwrap_or_default(), b"\n\n"].concat()),
             2 => text.extend([b": keep-alive\r\n\r\n", data, b"\r\n\r\n"].concat()),
             // A comment inside an event, and empty lines between events.
             3 => text.extend([data, b"\n:\n\n\n\n"].concat()),
-            _ => text.extend([b"retry: 3000\n", data, b"\n\n"].concat()),
+            _ => text.extend([data, b"\n\n"].concat()),
         }
     }
     text.extend(writer.closing(UNICODE_WORDS.len()).concat());
     text
 }
 
-/// Pieces of a few bytes, each written on its own and a little apart, so that they arrive as they were cut.
+/// Pieces of a few bytes, each written on its own and a little apart, so that they arrive as they were cut. Every
+/// character of several bytes is cut after its first.
 fn in_pieces(text: &[u8]) -> impl Iterator<Item = Step> + Send + use<> {
     const LENGTHS: [usize; 8] = [1, 2, 3, 5, 7, 11, 1, 31];
     let mut rest = Bytes::copy_from_slice(text);
@@ -306,6 +308,8 @@ fn in_pieces(text: &[u8]) -> impl Iterator<Item = Step> + Send + use<> {
         if rest.is_empty() {
             break;
         }
+        let lead = rest.iter().position(|byte| *byte >= 0xc0);
+        let length = lead.map_or(length, |at| length.min(at + 1));
         steps.push(Step::Flushed(rest.split_to(length.min(rest.len()))));
         if !rest.is_empty() {
             steps.push(Step::At(Duration::from_millis(number)));

@@ -17,7 +17,8 @@
 //! | `mock-cut-<n>` | `n` events, then a clean end of HTTP without `[DONE]` |
 //! | `mock-stall-<n>` | `n` events, then silence |
 //! | `mock-bytes-<n>` | a plain answer whose content is `n` bytes long |
-//! | `mock-split` | events in pieces of a few bytes, cut inside UTF-8 sequences, with SSE comments, CRLF, ids |
+//! | `mock-split` | events in pieces of a few bytes, cut inside UTF-8 sequences, with SSE comments, CRLF, empty lines |
+//! | `mock-split-ids` | the same with `id:` and `retry:` fields: valid, yet the OpenAI SDK for Python fails on an empty line after an id |
 //! | `mock-html-502` | a 502 with an HTML page |
 //! | `mock-truncated-json` | fewer bytes than `content-length` says, then the connection drops |
 //! | `mock-redirect` | 302 to `/redirected` |

@@ -193,31 +193,29 @@ fn sse_data(text: &str) -> Vec<String> {
 #[test]
 fn split_at_awkward_places() {
     let provider = MockProvider::start(0);
-    let answer = chat(&provider, "mock-split", true);
-    assert!(answer.whole);
-    let events = sse_data(&answer.text());
-    let (done, events) = events.split_last().unwrap();
-    assert_eq!(done, "[DONE]");
-    let contents = events.iter().filter_map(|event| {
-        let event: Value = serde_json::from_str(event).unwrap();
-        Some(event["choices"][0]["delta"]["content"].as_str()?.to_owned())
-    });
-    assert_eq!(
-        contents.collect::<String>(),
-        "Grüße aus 東京 🌍🚀 — naïve ✓"
-    );
-    let broken = |(chunk, _): &&(Vec<u8>, Instant)| std::str::from_utf8(chunk).is_err();
-    assert!(answer.chunks.iter().filter(broken).count() >= 4);
-    let text = answer.text();
-    for oddity in [
-        ": keep-alive",
-        "\r\n\r\n",
-        "\ndata:{",
-        "id: 1",
-        "\n\n\n",
-        "retry: 3000",
-    ] {
-        assert!(text.contains(oddity), "{oddity:?}");
+    for (model, ids) in [("mock-split", false), ("mock-split-ids", true)] {
+        let answer = chat(&provider, model, true);
+        assert!(answer.whole);
+        let events = sse_data(&answer.text());
+        let (done, events) = events.split_last().unwrap();
+        assert_eq!(done, "[DONE]");
+        let contents = events.iter().filter_map(|event| {
+            let event: Value = serde_json::from_str(event).unwrap();
+            Some(event["choices"][0]["delta"]["content"].as_str()?.to_owned())
+        });
+        assert_eq!(
+            contents.collect::<String>(),
+            "Grüße aus 東京 🌍🚀 — naïve ✓"
+        );
+        let broken = |(chunk, _): &&(Vec<u8>, Instant)| std::str::from_utf8(chunk).is_err();
+        assert!(answer.chunks.iter().filter(broken).count() >= 10);
+        let text = answer.text();
+        for oddity in [": keep-alive", "\r\n\r\n", "\ndata:{", "\n:\n", "\n\n\n"] {
+            assert!(text.contains(oddity), "{oddity:?}");
+        }
+        for field in ["id: 1\n", "retry: 3000\n"] {
+            assert_eq!(text.contains(field), ids, "{field:?}");
+        }
     }
 }
 
