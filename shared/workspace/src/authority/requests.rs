@@ -98,9 +98,6 @@ pub(super) fn list(
         params.len()
     ));
     let rows = tx.query(&sql, &params)?;
-    let records: Result<_, _> = rows
-        .into_iter()
-        .map(|row| Cells::new(row).json())
-        .collect();
+    let records: Result<_, _> = rows.into_iter().map(|row| Cells::new(row).json()).collect();
     Ok(Reply::Requests(records?))
 }

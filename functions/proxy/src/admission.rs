@@ -1,0 +1,228 @@
+//! Who asks, and under which lease and snapshot.
+//!
+//! Within a lease an isolate serves from what it knows, with no hop. What is kept here is plain data: nothing of one
+//! request is awaited by another.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use lockgate_host::Host;
+use lockgate_refusal::{Code, Refusal};
+use lockgate_workspace::gateway_key::{self, KeyError, KeyHash};
+use lockgate_workspace::lease::Lease;
+use lockgate_workspace::question::{Admission, Admit, Question, Reply};
+use lockgate_workspace::snapshot::{Identity, Snapshot};
+use lockgate_workspace::{Settings, ask};
+
+/// Gateway keys whose grants an isolate keeps at once.
+const MAX_GRANTS: usize = 10_000;
+
+/// Whether a lease is good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// A lease that holds is.
+    Leased,
+    /// The authority has to be asked now.
+    Asked,
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) identity: Rc<Identity>,
+    pub(crate) snapshot: Rc<Snapshot>,
+    lease: Lease,
+    epoch: Option<u64>,
+    /// Whether the authority was asked for this very request, so that a refusal may be built on it.
+    pub(crate) fresh: bool,
+}
+
+impl Caller {
+    /// Whether its lease still holds, and no change was committed in this process since it was granted.
+    pub(crate) fn holds<H: Host>(&self, host: &H) -> bool {
+        self.lease.holds(host.monotonic_ms()) && self.epoch == host.epoch()
+    }
+}
+
+struct Grant {
+    caller: Caller,
+    /// Whether it was used since it was granted; what is not used is not renewed.
+    used: bool,
+}
+
+#[derive(Default)]
+struct Known {
+    grants: HashMap<KeyHash, Grant>,
+    snapshots: HashMap<String, Rc<Snapshot>>,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// Finds out who asks.
+pub(crate) async fn caller<H: Host>(
+    host: &H,
+    settings: &Settings,
+    key: &str,
+    freshness: Freshness,
+) -> Result<Caller, Refusal> {
+    let hash = gateway_key::hash(key);
+    if freshness == Freshness::Leased
+        && let Some(caller) = leased(host, &hash)
+    {
+        return Ok(caller);
+    }
+    let workspace = gateway_key::verify(key, &settings.tag_key).map_err(|error| match error {
+        KeyError::Malformed => Refusal::new(
+            Code::GATEWAY_KEY_MALFORMED,
+            format!("The gateway key cannot be right: {error}."),
+        )
+        .remedy("Copy it again, whole; it begins with lgk_ and has 72 characters."),
+        KeyError::Forged => unknown(),
+    })?;
+    let question = Renewal::new(host, &workspace, hash);
+    let reply = ask(
+        host,
+        settings,
+        &workspace,
+        Question::Admit(question.admit()),
+    )
+    .await?
+    .reply;
+    question.take(reply)
+}
+
+fn leased<H: Host>(host: &H, hash: &KeyHash) -> Option<Caller> {
+    KNOWN.with_borrow_mut(|known| {
+        let grant = known.grants.get_mut(hash)?;
+        if !grant.caller.holds(host) {
+            return None;
+        }
+        grant.used = true;
+        Some(grant.caller.clone())
+    })
+}
+
+/// A question for a lease under way: what was known, and when it was asked.
+pub(crate) struct Renewal {
+    hash: KeyHash,
+    known: Option<Rc<Snapshot>>,
+    asked_at: u64,
+    epoch: Option<u64>,
+}
+
+impl Renewal {
+    fn new<H: Host>(host: &H, workspace: &str, hash: KeyHash) -> Self {
+        Self {
+            hash,
+            known: KNOWN.with_borrow(|known| known.snapshots.get(workspace).cloned()),
+            asked_at: host.monotonic_ms(),
+            epoch: host.epoch(),
+        }
+    }
+
+    /// The question as it is sent.
+    pub(crate) fn admit(&self) -> Admit {
+        Admit {
+            hash: gateway_key::hash_text(&self.hash),
+            known: self.known.as_ref().map(|snapshot| snapshot.version),
+        }
+    }
+
+    /// Keeps what was granted, or forgets the key and says why.
+    pub(crate) fn take(self, reply: Reply) -> Result<Caller, Refusal> {
+        let Reply::Admission(admission) = reply else {
+            return Err(lockgate_workspace::AskError::Mismatch.into());
+        };
+        let refusal = match *admission {
+            Admission::Granted {
+                identity,
+                lease_ms,
+                version,
+                snapshot,
+            } => {
+                let snapshot = match (snapshot, self.known) {
+                    (Some(snapshot), _) => Rc::new(*snapshot),
+                    (None, Some(known)) if known.version == version => known,
+                    _ => return Err(lockgate_workspace::AskError::Mismatch.into()),
+                };
+                let caller = Caller {
+                    identity: Rc::new(identity),
+                    snapshot,
+                    lease: Lease::new(self.asked_at, lease_ms),
+                    epoch: self.epoch,
+                    fresh: false,
+                };
+                keep(self.hash, caller.clone());
+                return Ok(Caller {
+                    fresh: true,
+                    ..caller
+                });
+            }
+            Admission::Unknown => unknown(),
+            Admission::Revoked(at) => Refusal::new(
+                Code::GATEWAY_KEY_REVOKED,
+                format!("This gateway key was revoked at {at}."),
+            )
+            .remedy("Use another one, or make one under Gateway keys."),
+            Admission::Expired(at) => Refusal::new(
+                Code::GATEWAY_KEY_EXPIRED,
+                format!("This gateway key expired at {at}."),
+            )
+            .remedy("Make a new one under Gateway keys, or give this one a later end."),
+        };
+        KNOWN.with_borrow_mut(|known| known.grants.remove(&self.hash));
+        Err(refusal)
+    }
+}
+
+fn keep(hash: KeyHash, caller: Caller) {
+    KNOWN.with_borrow_mut(|known| {
+        if known.grants.len() >= MAX_GRANTS && !known.grants.contains_key(&hash) {
+            known.grants.clear();
+            known.snapshots.clear();
+        }
+        let snapshots = &mut known.snapshots;
+        match snapshots.get_mut(&caller.snapshot.workspace) {
+            Some(newest) if newest.version >= caller.snapshot.version => {}
+            Some(newest) => *newest = caller.snapshot.clone(),
+            None => {
+                snapshots.insert(caller.snapshot.workspace.clone(), caller.snapshot.clone());
+            }
+        }
+        known.grants.insert(
+            hash,
+            Grant {
+                caller,
+                used: false,
+            },
+        );
+    });
+}
+
+/// The grants of a workspace that were used and are past half of their lease, to be renewed beside the traffic.
+pub(crate) fn due<H: Host>(host: &H, workspace: &str, most: usize) -> Vec<Renewal> {
+    let now = host.monotonic_ms();
+    let hashes: Vec<KeyHash> = KNOWN.with_borrow(|known| {
+        let due = known.grants.iter().filter(|(_, grant)| {
+            grant.used
+                && grant.caller.lease.ages(now)
+                && grant.caller.snapshot.workspace == workspace
+        });
+        due.map(|(hash, _)| *hash).take(most).collect()
+    });
+    hashes
+        .into_iter()
+        .map(|hash| Renewal::new(host, workspace, hash))
+        .collect()
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(
+        Code::GATEWAY_KEY_UNKNOWN,
+        "This gateway does not know the gateway key.",
+    )
+    .remedy("Was it made by another installation, or in a workspace that is gone? Make one under Gateway keys.")
+}

@@ -1,0 +1,280 @@
+//! The request log, group-committed: records queue in the isolate as JSON and go to the authority some time after the
+//! response, together with the renewal of leases. A crash loses the log lines younger than a flush, nothing else.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use lockgate_host::Host;
+use lockgate_refusal::Refusal;
+use lockgate_workspace::question::{Question, Records};
+use lockgate_workspace::resource::{Attempt, RequestRecord, Timestamp};
+use lockgate_workspace::snapshot::{Identity, Snapshot};
+use lockgate_workspace::{Settings, ask};
+
+use crate::admission::{self, Caller};
+
+/// Longest time a record waits; half a lease, where that is shorter, so that leases in use are renewed before they end.
+const FLUSH_MS: u64 = 500;
+/// A flush that has not come back after this long is taken for lost with the request it hung on.
+const LOST_MS: u64 = 15_000;
+/// Bytes of records that one question carries.
+const GROUP_BYTES: usize = 512 << 10;
+/// Bytes of records that may wait for one workspace; what comes on top is dropped (and counted).
+const QUEUE_BYTES: usize = 4 << 20;
+/// Leases of one workspace that one flush renews.
+const RENEWALS: usize = 16;
+
+/// A record in the making. It is filled in as the request goes, and pushed once.
+#[derive(Clone)]
+pub(crate) struct Draft(Rc<Inner>);
+
+struct Inner {
+    request_id: Rc<str>,
+    path: String,
+    at: u64,
+    started: u64,
+    identity: Rc<Identity>,
+    snapshot: Rc<Snapshot>,
+    stream: Cell<bool>,
+    provider: Cell<Option<&'static str>>,
+    model: RefCell<Option<String>>,
+    provider_key: RefCell<Option<String>>,
+    status: Cell<u16>,
+    code: Cell<Option<&'static str>>,
+    provider_status: Cell<Option<u16>>,
+    head_ms: Cell<Option<u64>>,
+    outcome: Cell<Option<&'static str>>,
+}
+
+impl Draft {
+    pub(crate) fn new<H: Host>(
+        host: &H,
+        started: u64,
+        request_id: Rc<str>,
+        path: &str,
+        caller: &Caller,
+    ) -> Self {
+        Self(Rc::new(Inner {
+            request_id,
+            path: path.to_owned(),
+            at: host.now_ms(),
+            started,
+            identity: caller.identity.clone(),
+            snapshot: caller.snapshot.clone(),
+            stream: Cell::new(false),
+            provider: Cell::new(None),
+            model: RefCell::new(None),
+            provider_key: RefCell::new(None),
+            status: Cell::new(0),
+            code: Cell::new(None),
+            provider_status: Cell::new(None),
+            head_ms: Cell::new(None),
+            outcome: Cell::new(None),
+        }))
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// The name of the provider key in use.
+    pub(crate) fn provider_key(&self) -> String {
+        self.0.provider_key.borrow().clone().unwrap_or_default()
+    }
+
+    pub(crate) fn stream(&self, stream: bool) {
+        self.0.stream.set(stream);
+    }
+
+    /// An attempt begins.
+    pub(crate) fn attempt(&self, provider: &'static str, model: &str, provider_key: &str) {
+        self.0.provider.set(Some(provider));
+        *self.0.model.borrow_mut() = Some(model.to_owned());
+        *self.0.provider_key.borrow_mut() = Some(provider_key.to_owned());
+    }
+
+    /// The provider gave its head, or failed without.
+    pub(crate) fn head<H: Host>(&self, host: &H, status: Option<u16>) {
+        self.0.provider_status.set(status);
+        self.0
+            .head_ms
+            .set(Some(host.monotonic_ms().saturating_sub(self.0.started)));
+    }
+
+    /// What the client is given.
+    pub(crate) fn answered(&self, status: u16) {
+        self.0.status.set(status);
+    }
+
+    pub(crate) fn refused(&self, refusal: &Refusal) {
+        self.0.status.set(refusal.code.status);
+        self.0.code.set(Some(refusal.code.text));
+    }
+
+    /// How a watched stream ended, and the code of the error event where there was one.
+    pub(crate) fn ended(&self, outcome: &'static str, code: Option<&'static str>) {
+        self.0.outcome.set(Some(outcome));
+        if code.is_some() {
+            self.0.code.set(code);
+        }
+    }
+
+    fn write(&self, milliseconds: u64, out: &mut Vec<u8>) {
+        let inner = &*self.0;
+        let model = inner.model.borrow();
+        let provider_key = inner.provider_key.borrow();
+        let model = model.as_deref().map(Cow::Borrowed);
+        let provider_key = provider_key.as_deref().map(Cow::Borrowed);
+        let provider = inner.provider.get().map(Cow::Borrowed);
+        let code = inner.code.get().map(Cow::Borrowed);
+        let attempts = match (&provider, inner.head_ms.get()) {
+            (Some(provider), Some(milliseconds)) => vec![Attempt {
+                provider: provider.clone(),
+                provider_key: provider_key.clone(),
+                status: inner.provider_status.get(),
+                code: code.clone(),
+                milliseconds,
+            }],
+            _ => Vec::new(),
+        };
+        let record = RequestRecord {
+            id: Cow::Borrowed(&inner.request_id),
+            at: Timestamp(inner.at),
+            milliseconds,
+            gateway_key: Cow::Borrowed(&inner.identity.gateway_key),
+            agent: Cow::Borrowed(&inner.identity.agent),
+            gateway: inner.identity.gateway.as_deref().map(Cow::Borrowed),
+            team: inner.identity.team.as_deref().map(Cow::Borrowed),
+            path: Cow::Borrowed(&inner.path),
+            route: None,
+            credential: provider_key.is_some().then_some(Cow::Borrowed("byok")),
+            provider,
+            model,
+            provider_key,
+            status: inner.status.get(),
+            code,
+            stream: inner.stream.get(),
+            outcome: inner.outcome.get().map(Cow::Borrowed),
+            attempts,
+        };
+        let length = out.len();
+        if serde_json::to_writer(&mut *out, &record).is_err() {
+            // A vector takes every byte, and the record has only strings and numbers.
+            out.truncate(length);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Records as JSON, a line each.
+    waiting: HashMap<String, Vec<u8>>,
+    /// When the flush that is under way began.
+    flushing: Option<u64>,
+}
+
+thread_local! {
+    static QUEUE: RefCell<Queue> = RefCell::default();
+}
+
+/// Queues a finished record and sees to it that it will be flushed.
+pub(crate) fn push<H: Host>(host: &H, settings: &Rc<Settings>, draft: Draft) {
+    let now = host.monotonic_ms();
+    let flush = QUEUE.with_borrow_mut(|queue| {
+        let workspace = &draft.0.snapshot.workspace;
+        if !queue.waiting.contains_key(workspace) {
+            queue.waiting.insert(workspace.clone(), Vec::new());
+        }
+        if let Some(waiting) = queue.waiting.get_mut(workspace)
+            && waiting.len() < QUEUE_BYTES
+        {
+            draft.write(now.saturating_sub(draft.0.started), waiting);
+            waiting.push(b'\n');
+        }
+        let lost = |began: u64| now < began || now - began > LOST_MS;
+        let idle = queue.flushing.is_none_or(lost);
+        if idle {
+            queue.flushing = Some(now);
+        }
+        idle
+    });
+    if flush {
+        let (background, settings) = (host.clone(), settings.clone());
+        host.spawn(async move { flush_later(background, settings).await });
+    }
+}
+
+async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
+    let wait = match settings.lease_ms {
+        0 => FLUSH_MS,
+        lease => FLUSH_MS.min(lease / 2 + 1),
+    };
+    host.sleep(Duration::from_millis(wait)).await;
+    let waiting = QUEUE.with_borrow_mut(|queue| {
+        queue.flushing = None;
+        std::mem::take(&mut queue.waiting)
+    });
+    for (workspace, records) in waiting {
+        for (n, group) in groups(&records).into_iter().enumerate() {
+            let due = if n == 0 {
+                admission::due(&host, &workspace, RENEWALS)
+            } else {
+                Vec::new()
+            };
+            report(&host, &settings, &workspace, group, due).await;
+        }
+    }
+}
+
+/// Sends one group with the first renewal in the same hop, then the other renewals. A group that cannot be delivered is
+/// given up: traffic goes before its log.
+async fn report<H: Host>(
+    host: &H,
+    settings: &Settings,
+    workspace: &str,
+    records: Records,
+    due: Vec<admission::Renewal>,
+) {
+    let mut due = due.into_iter();
+    let first = due.next();
+    let question = Question::Report {
+        records,
+        admit: first.as_ref().map(admission::Renewal::admit),
+    };
+    let reported = ask(host, settings, workspace, question).await;
+    if let (Ok(answered), Some(renewal)) = (reported, first) {
+        // A refusal has forgotten the grant; the next request finds out why.
+        let _ = renewal.take(answered.reply);
+    }
+    for renewal in due {
+        let question = Question::Admit(renewal.admit());
+        if let Ok(answered) = ask(host, settings, workspace, question).await {
+            let _ = renewal.take(answered.reply);
+        }
+    }
+}
+
+/// Cuts queued records into JSON arrays of a bounded size.
+fn groups(records: &[u8]) -> Vec<Records> {
+    let mut groups = Vec::new();
+    let mut group = String::from("[");
+    // `serde_json` escapes every line break inside a string.
+    for record in std::str::from_utf8(records).unwrap_or_default().lines() {
+        if group.len() > 1 && group.len() + record.len() > GROUP_BYTES {
+            group.push(']');
+            groups.extend(Records::new(std::mem::replace(&mut group, "[".into())));
+        }
+        if group.len() > 1 {
+            group.push(',');
+        }
+        group.push_str(record);
+    }
+    if group.len() > 1 {
+        group.push(']');
+        groups.extend(Records::new(group));
+    }
+    groups
+}
