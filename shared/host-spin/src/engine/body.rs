@@ -11,6 +11,7 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response, Trailers};
 use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult};
 use spin_sdk::wasip3::wit_future;
 
+use super::fetch::wording;
 use super::wait::{Silence, Watchdog};
 
 /// How long a client may be silent while its request's body is read.
@@ -114,7 +115,7 @@ impl SpinBody {
                     Ok(_) if expected.is_none() => {}
                     Ok(_) => return Err(ReadError::Broken("shorter than announced".to_owned())),
                     Err(ErrorCode::ConnectionReadTimeout) => return Err(ReadError::Idle),
-                    Err(code) => return Err(ReadError::Broken(code.to_string())),
+                    Err(code) => return Err(ReadError::Broken(wording(&code))),
                 }
                 break;
             }

@@ -59,8 +59,11 @@ impl Database for SpinDatabase {
             TxKind::Read => "BEGIN",
         };
         run(&connection, begin, &[])?;
-        let outcome = body(&mut Transaction(&connection))
-            .and_then(|value| run(&connection, "COMMIT", &[]).map(|_| value).map_err(E::from));
+        let outcome = body(&mut Transaction(&connection)).and_then(|value| {
+            run(&connection, "COMMIT", &[])
+                .map(|_| value)
+                .map_err(E::from)
+        });
         // A connection whose state is in doubt is closed, which rolls back.
         if outcome.is_ok() || run(&connection, "ROLLBACK", &[]).is_ok() {
             IDLE.with_borrow_mut(|idle| *idle.of(kind) = Some(connection));

@@ -4,9 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use lockgate_host::{
-    Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, ReadError,
-};
+use lockgate_host::{Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, ReadError};
 use spin_sdk::wasip3;
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{
@@ -44,7 +42,9 @@ impl Fetch for SpinHost {
     }
 }
 
-async fn send(outbound: Outbound<'_, SpinHost>) -> Result<wasip3::http::types::Response, FetchError> {
+async fn send(
+    outbound: Outbound<'_, SpinHost>,
+) -> Result<wasip3::http::types::Response, FetchError> {
     let target = Target::parse(outbound.url)
         .ok_or_else(|| FetchError::Unreachable("not an absolute http or https URL".to_owned()))?;
     let head = head(&outbound)?;
@@ -64,7 +64,11 @@ async fn send(outbound: Outbound<'_, SpinHost>) -> Result<wasip3::http::types::R
     let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
     let options = options(outbound.head_timeout, outbound.idle_timeout);
     let (request, _sent) = Request::new(head, contents_reader, trailers_reader, Some(options));
-    let scheme = if target.tls { Scheme::Https } else { Scheme::Http };
+    let scheme = if target.tls {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
     request
         .set_method(&method(&outbound.method))
         .and_then(|()| request.set_scheme(Some(&scheme)))
@@ -117,7 +121,7 @@ fn head(outbound: &Outbound<'_, SpinHost>) -> Result<Fields, FetchError> {
     }
     for (name, value) in outbound.set {
         entries.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-    	entries.push(((*name).to_owned(), (*value).into()));
+        entries.push(((*name).to_owned(), (*value).into()));
     }
     entries.push(("accept-encoding".to_owned(), b"identity".to_vec()));
     let length = match &outbound.body {
@@ -190,10 +194,17 @@ fn unfetched(code: ErrorCode) -> FetchError {
         | ErrorCode::ConnectionLimitReached
         | ErrorCode::TlsProtocolError
         | ErrorCode::TlsCertificateError
-        | ErrorCode::TlsAlertReceived(_) => FetchError::Unreachable(code.to_string()),
+        | ErrorCode::TlsAlertReceived(_) => FetchError::Unreachable(wording(&code)),
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
-            FetchError::Forbidden(code.to_string())
+            FetchError::Forbidden(wording(&code))
         }
-        _ => FetchError::Broken(code.to_string()),
+        _ => FetchError::Broken(wording(&code)),
     }
+}
+
+/// The engine's name for what happened, for logs.
+pub(crate) fn wording(code: &ErrorCode) -> String {
+    let text = code.to_string();
+    text.strip_prefix("ErrorCode::")
+        .map_or(text.clone(), str::to_owned)
 }

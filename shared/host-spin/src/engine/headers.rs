@@ -40,8 +40,8 @@ impl SpinHeaders {
     pub(crate) fn passable(mut self, pumped: bool) -> Entries {
         let connection = self.value("connection").unwrap_or_default().to_vec();
         self.0.retain(|(name, _)| {
-            !names::withheld(name, &connection)
-                && !(pumped && name.eq_ignore_ascii_case("content-length"))
+            let resized = pumped && name.eq_ignore_ascii_case("content-length");
+            !resized && !names::withheld(name, &connection)
         });
         self.0
     }
@@ -49,7 +49,9 @@ impl SpinHeaders {
 
 impl Headers for SpinHeaders {
     fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        std::str::from_utf8(self.value(name)?).ok().map(Cow::Borrowed)
+        std::str::from_utf8(self.value(name)?)
+            .ok()
+            .map(Cow::Borrowed)
     }
 }
 

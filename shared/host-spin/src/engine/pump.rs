@@ -9,6 +9,7 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Trailers};
 use spin_sdk::wasip3::wit_bindgen::{FutureWriter, StreamReader, StreamResult, StreamWriter};
 
 use super::SpinBody;
+use super::fetch::wording;
 use super::wait::{Silence, Watchdog};
 use crate::plain::tail::Tail;
 
@@ -36,7 +37,7 @@ pub(crate) async fn pump(
         Passed::All => match trailers.await {
             Ok(_) => End::Complete,
             Err(ErrorCode::ConnectionReadTimeout) => End::Idle,
-            Err(code) => End::Broken(code.to_string()),
+            Err(code) => End::Broken(wording(&code)),
         },
         Passed::Silent => End::Idle,
         Passed::ClientLeft => End::ClientLeft,
@@ -80,17 +81,15 @@ async fn pass(
             Ok(read) => read,
             Err(passed) => return passed,
         };
-        watchdog.moved();
-        let ended = result == StreamResult::Dropped;
-        tail.push(&read);
-        let left = client.write_all(read).await;
-        if !left.is_empty() {
-            return Passed::ClientLeft;
-        }
-        if ended {
+        if result == StreamResult::Dropped {
             return Passed::All;
         }
-        buffer = left;
+        watchdog.moved();
+        tail.push(&read);
+        buffer = client.write_all(read).await;
+        if !buffer.is_empty() {
+            return Passed::ClientLeft;
+        }
     }
 }
 

@@ -25,7 +25,11 @@ fn incoming(request: Request) -> Incoming<SpinHost> {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
         None => (target, None),
     };
-    let path = if path.starts_with('/') { path } else { format!("/{path}") };
+    let path = if path.starts_with('/') {
+        path
+    } else {
+        format!("/{path}")
+    };
     let headers = SpinHeaders::fetch(&request.get_headers());
     Incoming {
         method,
@@ -53,10 +57,18 @@ fn method(method: WasiMethod) -> Method {
 }
 
 fn respond(answer: Answer<SpinHost>) -> Response {
-    let Answer { status, from, set, body } = answer;
+    let Answer {
+        status,
+        from,
+        set,
+        body,
+    } = answer;
     let pumped = !matches!(body, AnswerBody::Through(_));
     let mut entries = from.map_or_else(Vec::new, |from| from.passable(pumped));
-    entries.retain(|(name, _)| !set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+    entries.retain(|(name, _)| {
+        !set.iter()
+            .any(|(other, _)| other.eq_ignore_ascii_case(name))
+    });
     entries.extend(
         set.into_iter()
             .map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes())),
@@ -64,7 +76,10 @@ fn respond(answer: Answer<SpinHost>) -> Response {
     if let AnswerBody::Bytes(bytes) = &body
         && !matches!(status, 204 | 304)
     {
-        entries.push(("content-length".to_owned(), bytes.len().to_string().into_bytes()));
+        entries.push((
+            "content-length".to_owned(),
+            bytes.len().to_string().into_bytes(),
+        ));
     }
     let fields = lenient(&entries);
     let (response, _sent) = match body {

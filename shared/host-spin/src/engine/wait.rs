@@ -13,8 +13,8 @@ pub(crate) fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
     monotonic_clock::wait_for(nanoseconds)
 }
 
-/// How often a silent stream is looked at; also how soon a client that left is noticed.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often a silent stream is looked at. A client that left is noticed within twice this, which is to be a second.
+const LOOK: Duration = Duration::from_millis(400);
 
 /// What a look at a stream found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

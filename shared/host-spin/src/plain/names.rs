@@ -44,7 +44,13 @@ mod tests {
 
     #[test]
     fn spin_and_framing_headers_never_go_upstream() {
-        for name in ["spin-path-info", "Spin-Full-Url", "content-length", "host", "accept-encoding"] {
+        for name in [
+            "spin-path-info",
+            "Spin-Full-Url",
+            "content-length",
+            "host",
+            "accept-encoding",
+        ] {
             assert!(kept_from_provider(name), "{name}");
         }
         for name in ["spinner", "spin", "content-type", "é-x", ""] {

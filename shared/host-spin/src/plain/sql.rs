@@ -7,9 +7,13 @@ pub(crate) fn classify(message: String) -> StoreError {
     let lower = message.to_ascii_lowercase();
     if lower.contains("constraint failed") {
         StoreError::Constraint(message)
-    } else if ["disk image is malformed", "malformed database schema", "not a database"]
-        .iter()
-        .any(|words| lower.contains(words))
+    } else if [
+        "disk image is malformed",
+        "malformed database schema",
+        "not a database",
+    ]
+    .iter()
+    .any(|words| lower.contains(words))
     {
         StoreError::Corrupt(message)
     } else {
@@ -35,7 +39,12 @@ mod tests {
         for text in ["database disk image is malformed", "file is not a database"] {
             assert!(matches!(sort(text), StoreError::Corrupt(_)), "{text}");
         }
-        for text in ["database is locked", "disk I/O error", "unable to open database file", "malformed JSON"] {
+        for text in [
+            "database is locked",
+            "disk I/O error",
+            "unable to open database file",
+            "malformed JSON",
+        ] {
             assert!(matches!(sort(text), StoreError::Unavailable(_)), "{text}");
         }
     }

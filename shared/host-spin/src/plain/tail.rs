@@ -47,7 +47,15 @@ mod tests {
 
     #[test]
     fn the_last_bytes_are_kept_whatever_the_chunks() {
-        for size in [1, 7, 100, TAIL_BYTES - 1, TAIL_BYTES, TAIL_BYTES + 1, 3 * TAIL_BYTES] {
+        for size in [
+            1,
+            7,
+            100,
+            TAIL_BYTES - 1,
+            TAIL_BYTES,
+            TAIL_BYTES + 1,
+            3 * TAIL_BYTES,
+        ] {
             let all: Vec<u8> = (0..5 * TAIL_BYTES + 13).map(|i| (i % 251) as u8).collect();
             let mut tail = Tail::default();
             let mut fed = 0;

@@ -35,7 +35,11 @@ impl<'a> Target<'a> {
         } else {
             format!("/{path}").into()
         };
-        Some(Self { tls, authority, path })
+        Some(Self {
+            tls,
+            authority,
+            path,
+        })
     }
 }
 
@@ -53,13 +57,24 @@ mod tests {
             parts("https://api.openai.com/v1/models?a=b#c"),
             Some((true, "api.openai.com", "/v1/models?a=b".into()))
         );
-        assert_eq!(parts("HTTP://[::1]:8080"), Some((false, "[::1]:8080", "/".into())));
+        assert_eq!(
+            parts("HTTP://[::1]:8080"),
+            Some((false, "[::1]:8080", "/".into()))
+        );
         assert_eq!(parts("http://h?x=1"), Some((false, "h", "/?x=1".into())));
     }
 
     #[test]
     fn others_are_refused() {
-        for url in ["", "/v1", "ftp://h/", "http://", "http:///x", "http://u:p@h/", "h:80/x"] {
+        for url in [
+            "",
+            "/v1",
+            "ftp://h/",
+            "http://",
+            "http:///x",
+            "http://u:p@h/",
+            "h:80/x",
+        ] {
             assert_eq!(parts(url), None, "{url}");
         }
     }
