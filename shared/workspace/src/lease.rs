@@ -87,7 +87,7 @@ impl Lengths {
     /// [`Lengths::settle_ms`] of it; `None` where the lengths changed meanwhile.
     #[must_use]
     pub fn retire(&self, generation: u64) -> Option<Self> {
-        (generation == self.generation && self.settling()).then(|| Self {
+        (generation == self.generation && self.settling()).then_some(Self {
             wait_ms: self.lease_ms,
             ..*self
         })

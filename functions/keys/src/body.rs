@@ -1,0 +1,155 @@
+//! Request bodies of `/api`: unknown fields are refused by name, and no value is ever repeated in an error.
+
+use lockgate_refusal::{Code, Refusal};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use lockgate_host::Secret;
+
+/// A body that has been read, wiped when the call is over, since it may hold a secret.
+pub(crate) struct Body(Secret);
+
+impl Body {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self(Secret::new(bytes.to_vec()))
+    }
+
+    /// The body as a `T`, which denies unknown fields.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        serde_json::from_slice(self.0.expose()).map_err(|error| explain(&error))
+    }
+}
+
+fn explain(error: &serde_json::Error) -> Refusal {
+    let text = error.to_string();
+    let at = format!("line {} column {}", error.line(), error.column());
+    if error.is_syntax() || error.is_eof() || error.is_io() {
+        let what = if text.starts_with("EOF") {
+            "it ends too early"
+        } else {
+            "it is not JSON"
+        };
+        return Refusal::new(
+            Code::INVALID_JSON,
+            format!("The request body cannot be read: {what} at {at}."),
+        );
+    }
+    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
+    if text.starts_with("unknown field") {
+        let name = quoted(&text);
+        let known: Vec<&str> = text.split('`').skip(3).step_by(2).collect();
+        return Refusal::new(
+            Code::UNKNOWN_FIELD,
+            format!("There is no field `{name}` here (at {at})."),
+        )
+        .param(name)
+        .remedy(format!("Known fields: {}.", known.join(", ")));
+    }
+    if text.starts_with("missing field") {
+        let name = quoted(&text);
+        return Refusal::new(
+            Code::INVALID_REQUEST,
+            format!("The field `{name}` is missing."),
+        )
+        .param(name);
+    }
+    if text.starts_with("duplicate field") {
+        let name = quoted(&text);
+        return Refusal::new(
+            Code::INVALID_REQUEST,
+            format!("The field `{name}` stands twice."),
+        )
+        .param(name);
+    }
+    // serde's words repeat the value, which may be a secret in the wrong place: only what was expected is shown.
+    let expected = text
+        .rsplit_once(", expected ")
+        .map(|(_, expected)| expected.split(" at line").next().unwrap_or(expected));
+    Refusal::new(
+        Code::INVALID_REQUEST,
+        match expected {
+            Some(expected) => {
+                format!("The value that ends at {at} is of another kind: expected {expected}.")
+            }
+            None => format!("The value that ends at {at} cannot be used."),
+        },
+    )
+}
+
+/// A secret in a body.
+pub(crate) struct SecretField(pub(crate) Secret);
+
+impl<'de> Deserialize<'de> for SecretField {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::from(text)))
+    }
+}
+
+/// Checks a name: 1–128 characters, none of them a control character, no space at either end, not of the form of an id.
+pub(crate) fn name(name: &str, prefix: &str) -> Result<(), Refusal> {
+    let length = name.chars().count();
+    let problem = if length == 0 || length > 128 {
+        format!("a name has 1 to 128 characters, this one {length}")
+    } else if name.chars().any(char::is_control) {
+        "a name has no control characters".into()
+    } else if name.trim() != name {
+        "a name has no space at its ends".into()
+    } else if name.contains('/') {
+        "a name has no slash, which separates a provider from a name".into()
+    } else if lockgate_workspace::is_id(name, prefix) {
+        format!("a name does not look like an id ({prefix}_…)")
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::new(
+        Code::INVALID_REQUEST,
+        format!("The name cannot be used: {problem}."),
+    )
+    .param("name"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Example {
+        name: String,
+        #[serde(default)]
+        size: Option<u32>,
+    }
+
+    fn refusal(body: &str) -> Refusal {
+        Body::new(body.as_bytes()).read::<Example>().unwrap_err()
+    }
+
+    #[test]
+    fn errors_name_the_field_and_not_the_value() {
+        assert_eq!(
+            refusal("{\"nome\":\"sk-secret\"}").code,
+            Code::UNKNOWN_FIELD
+        );
+        assert_eq!(refusal("{\"nome\":\"x\"}").param.as_deref(), Some("nome"));
+        assert_eq!(
+            refusal("{\"nome\":\"x\"}").remedy.as_deref(),
+            Some("Known fields: name, size.")
+        );
+        assert_eq!(refusal("{}").param.as_deref(), Some("name"));
+        assert_eq!(refusal("{").code, Code::INVALID_JSON);
+        let wrong = refusal("{\"name\":\"a\",\"size\":\"sk-secret\"}");
+        assert!(!wrong.message.contains("sk-secret"), "{}", wrong.message);
+        assert!(wrong.message.contains("u32"), "{}", wrong.message);
+    }
+
+    #[test]
+    fn names_are_checked() {
+        for bad in ["", " a", "a\n", "a/b", "pk_aaaaaaaaaaaaaaaa"] {
+            assert!(name(bad, "pk").is_err(), "{bad:?}");
+        }
+        assert!(name(&"ü".repeat(128), "pk").is_ok());
+        assert!(name(&"ü".repeat(129), "pk").is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! Gateway keys: what applications hold. The text is shown once, in the answer that makes it.
+
+use lockgate_host::Host;
+use lockgate_refusal::{Code, Refusal};
+use lockgate_workspace::question::{Question, Reply};
+use lockgate_workspace::resource::{GatewayKey, Timestamp};
+use lockgate_workspace::{AskError, gateway_key, new_id};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::Call;
+use crate::body::name;
+use crate::respond::{self, one, removed, shown, value};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    name: String,
+    agent: String,
+    gateway: Option<String>,
+    team: Option<String>,
+    expires_in: Option<String>,
+    expires_at: Option<Timestamp>,
+    configuration: Option<IgnoredAny>,
+    limits: Option<IgnoredAny>,
+    budget: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    name: Option<String>,
+    team: Option<String>,
+    expires_in: Option<String>,
+    expires_at: Option<Timestamp>,
+}
+
+/// When a key ends, from `expires_in` (`90d`) or `expires_at`.
+fn expiry<H: Host>(
+    call: &Call<'_, H>,
+    expires_in: Option<&str>,
+    expires_at: Option<Timestamp>,
+) -> Result<Option<Timestamp>, Refusal> {
+    let now = call.host.now_ms();
+    let wrong = |param: &str, message: String| {
+        Err(Refusal::new(Code::INVALID_REQUEST, message).param(param))
+    };
+    match (expires_in, expires_at) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => wrong(
+            "expires_in",
+            "Give expires_in or expires_at, not both.".into(),
+        ),
+        (None, Some(at)) if at.0 <= now => wrong(
+            "expires_at",
+            format!("expires_at {at} is past; it is {} now.", Timestamp(now)),
+        ),
+        (None, Some(at)) => Ok(Some(at)),
+        (Some(text), None) => match humantime::parse_duration(text) {
+            Ok(duration) if !duration.is_zero() => {
+                let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                Ok(Some(Timestamp(now.saturating_add(ms))))
+            }
+            _ => wrong(
+                "expires_in",
+                format!(
+                    "“{}” is no time span such as 90d, 12h or 30m.",
+                    text.chars().take(40).collect::<String>()
+                ),
+            ),
+        },
+    }
+}
+
+pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    let page = call.page()?;
+    match call.ask(Question::ListGatewayKeys(page.question())).await? {
+        Reply::GatewayKeys(items) => Ok(page.reply(items, |k| (k.created_at.0, &k.id))),
+        _ => Err(AskError::Mismatch.into()),
+    }
+}
+
+fn found(reply: Reply) -> Result<Box<GatewayKey>, Refusal> {
+    match reply {
+        Reply::GatewayKey(key) => Ok(key),
+        _ => Err(AskError::Mismatch.into()),
+    }
+}
+
+pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond::Reply, Refusal> {
+    let key = found(call.ask(Question::GetGatewayKey(id.into())).await?)?;
+    Ok(one(200, &key))
+}
+
+pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    let body: Create = call.body.read()?;
+    name(&body.name, "gk")?;
+    for (field, given) in [
+        ("configuration", body.configuration.is_some()),
+        ("limits", body.limits.is_some()),
+        ("budget", body.budget.is_some()),
+    ] {
+        if given {
+            return Err(Refusal::new(
+                Code::UNSUPPORTED_FEATURE,
+                format!("This version does not enforce `{field}` yet, so it does not take it."),
+            )
+            .param(field)
+            .remedy("Leave it out."));
+        }
+    }
+    let expires_at = expiry(call, body.expires_in.as_deref(), body.expires_at)?;
+    let text = gateway_key::mint(call.host, &call.settings.tag_key, &call.workspace);
+    let exposed = text.expose_str().unwrap_or_default();
+    let key = GatewayKey {
+        id: new_id(call.host, "gk"),
+        name: body.name,
+        masked: gateway_key::mask(exposed),
+        agent: body.agent,
+        gateway: body.gateway,
+        team: body.team,
+        expires_at,
+        revoked_at: None,
+        created_at: Timestamp(call.host.now_ms()),
+        last_used_at: None,
+        revision: 1,
+    };
+    let question = Question::CreateGatewayKey {
+        key: Box::new(key),
+        hash: gateway_key::hash_text(&gateway_key::hash(exposed)),
+    };
+    let made = found(call.ask(question).await?)?;
+    let mut answer = shown(&made);
+    answer["key"] = exposed.into();
+    Ok(value(201, answer))
+}
+
+pub(crate) async fn patch<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+) -> Result<respond::Reply, Refusal> {
+    let body: Patch = call.body.read()?;
+    if let Some(new) = &body.name {
+        name(new, "gk")?;
+    }
+    let question = Question::PatchGatewayKey {
+        reference: id.into(),
+        expect: call.expect,
+        expires_at: expiry(call, body.expires_in.as_deref(), body.expires_at)?,
+        name: body.name,
+        team: body.team,
+    };
+    Ok(one(200, &found(call.ask(question).await?)?))
+}
+
+pub(crate) async fn revoke<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+) -> Result<respond::Reply, Refusal> {
+    let question = Question::RevokeGatewayKey {
+        reference: id.into(),
+        expect: call.expect,
+    };
+    call.ask(question).await?;
+    Ok(removed())
+}

@@ -1,0 +1,327 @@
+//! Provider keys: sealed here, before anything is stored; never returned.
+
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
+use lockgate_host::{Host, Secret};
+use lockgate_providers::Manifest;
+use lockgate_refusal::{Code, Refusal};
+use lockgate_vault::Binding;
+use lockgate_workspace::question::{Denial, Question, Reply, SealedVersion};
+use lockgate_workspace::resource::{Health, ManagedBy, ProviderKey, Timestamp};
+use lockgate_workspace::tags::{RawTags, Tags};
+use lockgate_workspace::{AskError, ask, new_id};
+use serde::Deserialize;
+
+use crate::body::{SecretField, name};
+use crate::respond::{self, one, removed};
+use crate::{Call, address};
+
+/// How often a rotation seals again because another one came between.
+const ROTATE_TRIES: usize = 8;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    provider: String,
+    name: String,
+    secret: Option<SecretField>,
+    base_url: Option<String>,
+    #[serde(default)]
+    options: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    tags: RawTags,
+    #[serde(default)]
+    default: bool,
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    name: Option<String>,
+    tags: Option<RawTags>,
+    default: Option<bool>,
+    enabled: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotate {
+    secret: SecretField,
+    #[serde(default)]
+    force: bool,
+}
+
+fn manifest(slug: &str) -> Result<&'static Manifest, Refusal> {
+    lockgate_providers::find(slug).ok_or_else(|| {
+        let known: Vec<&str> = lockgate_providers::all().iter().map(|m| m.slug).collect();
+        Refusal::new(
+            Code::INVALID_REQUEST,
+            format!(
+                "There is no provider “{}”.",
+                slug.chars().take(60).collect::<String>()
+            ),
+        )
+        .param("provider")
+        .remedy(format!("Known providers: {}.", known.join(", ")))
+    })
+}
+
+fn check_format(manifest: &'static Manifest, secret: &Secret, force: bool) -> Result<(), Refusal> {
+    match lockgate_providers::check_key(manifest, secret) {
+        Ok(()) => Ok(()),
+        // What a header cannot carry is refused all the same.
+        Err(_) if force && lockgate_providers::can_be_sent(secret) => Ok(()),
+        Err(error) => Err(Refusal::new(Code::KEY_FORMAT, error.to_string())
+            .param("secret")
+            .provider(manifest.slug)),
+    }
+}
+
+/// Seals a secret and stores its KV entry; the authority's row comes after.
+async fn seal<H: Host>(
+    call: &Call<'_, H>,
+    provider: &str,
+    key_id: &str,
+    version: u64,
+    secret: &Secret,
+) -> Result<SealedVersion, Refusal> {
+    let binding = Binding {
+        workspace: &call.workspace,
+        provider,
+        key_id,
+        version,
+    };
+    let mut random = |buffer: &mut [u8]| call.host.random(buffer);
+    let sealed =
+        lockgate_vault::seal(&call.settings.kek, &binding, secret, &mut random).map_err(|e| {
+            Refusal::new(
+                Code::INVALID_REQUEST,
+                format!("The secret cannot be sealed: {e}."),
+            )
+            .param("secret")
+        })?;
+    let unique = new_id(call.host, "e");
+    let entry = lockgate_vault::entry_name(&binding, &unique);
+    // The authority keeps a copy, so a KV that fails here costs a hop later, not the key.
+    let _ = call.host.kv_put(&entry, &sealed.ciphertext).await;
+    Ok(SealedVersion {
+        version,
+        entry,
+        wrapped: BASE64.encode(&sealed.wrapped),
+        ciphertext: BASE64.encode(&sealed.ciphertext),
+        kek: sealed.kek_id,
+        masked: lockgate_vault::mask(secret),
+    })
+}
+
+/// Deletes KV entries that nothing points to. What fails stays behind, sealed, and is of no use to anybody.
+pub(crate) async fn forget<H: Host>(host: &H, entries: Vec<String>) {
+    for entry in entries {
+        let _ = host.kv_delete(&entry).await;
+    }
+}
+
+fn found(reply: Reply) -> Result<Box<ProviderKey>, Refusal> {
+    match reply {
+        Reply::ProviderKey(key) => Ok(key),
+        _ => Err(AskError::Mismatch.into()),
+    }
+}
+
+pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    let page = call.page()?;
+    match call
+        .ask(Question::ListProviderKeys(page.question()))
+        .await?
+    {
+        Reply::ProviderKeys(items) => Ok(page.reply(items, |k| (k.created_at.0, &k.id))),
+        _ => Err(AskError::Mismatch.into()),
+    }
+}
+
+pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond::Reply, Refusal> {
+    Ok(one(
+        200,
+        &found(call.ask(Question::GetProviderKey(id.into())).await?)?,
+    ))
+}
+
+pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    let body: Create = call.body.read()?;
+    let manifest = manifest(&body.provider)?;
+    name(&body.name, "pk")?;
+    let tags = body.tags.check()?;
+    if let Some(option) = body.options.keys().next() {
+        return Err(Refusal::new(
+            Code::UNKNOWN_FIELD,
+            format!("{} has no option `{option}`.", manifest.title),
+        )
+        .param(format!("options.{option}")));
+    }
+    let base_url = match &body.base_url {
+        Some(text) => Some(address::check(text, &call.settings.http_hosts)?),
+        None => None,
+    };
+    let secret = body.secret.map(|field| field.0);
+    match &secret {
+        Some(secret) => check_format(manifest, secret, body.force)?,
+        None if manifest.needs_key() => {
+            return Err(Refusal::new(
+                Code::INVALID_REQUEST,
+                format!("{} needs a key, and `secret` is missing.", manifest.title),
+            )
+            .param("secret")
+            .remedy(manifest.key_hint));
+        }
+        None => {}
+    }
+    let id = new_id(call.host, "pk");
+    let sealed = match &secret {
+        Some(secret) => Some(seal(call, manifest.slug, &id, 1, secret).await?),
+        None => None,
+    };
+    let key = ProviderKey {
+        id,
+        provider: manifest.slug.into(),
+        name: body.name,
+        masked: sealed
+            .as_ref()
+            .map(|s| s.masked.clone())
+            .unwrap_or_default(),
+        version: u64::from(sealed.is_some()),
+        base_url,
+        options: BTreeMap::new(),
+        default: body.default,
+        enabled: true,
+        tags,
+        health: Health::Unknown,
+        managed_by: ManagedBy::Manual,
+        created_at: Timestamp(call.host.now_ms()),
+        rotated_at: None,
+        last_used_at: None,
+        versions: Vec::new(),
+        revision: 1,
+    };
+    let entry = sealed.as_ref().map(|s| s.entry.clone());
+    let question = Question::CreateProviderKey {
+        key: Box::new(key),
+        sealed,
+    };
+    match ask(call.host, &call.settings, &call.workspace, question).await {
+        Ok(answered) => Ok(one(201, &found(answered.reply)?)),
+        Err(error) => Err(undone(call, entry, error).await),
+    }
+}
+
+/// After a refusal nothing points to the new KV entry. After a lost answer something may.
+async fn undone<H: Host>(call: &Call<'_, H>, entry: Option<String>, error: AskError) -> Refusal {
+    if matches!(error, AskError::Denied(_)) {
+        forget(call.host, entry.into_iter().collect()).await;
+    }
+    error.into()
+}
+
+pub(crate) async fn rotate<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+) -> Result<respond::Reply, Refusal> {
+    let body: Rotate = call.body.read()?;
+    let key = found(call.ask(Question::GetProviderKey(id.into())).await?)?;
+    check_format(manifest(&key.provider)?, &body.secret.0, body.force)?;
+    let mut newest = key.version;
+    for _ in 0..ROTATE_TRIES {
+        let sealed = seal(call, &key.provider, &key.id, newest + 1, &body.secret.0).await?;
+        let entry = sealed.entry.clone();
+        let question = Question::RotateProviderKey {
+            id: key.id.clone(),
+            expect: call.expect,
+            sealed,
+        };
+        match ask(call.host, &call.settings, &call.workspace, question).await {
+            Ok(answered) => {
+                sweep(call, &key.id);
+                return Ok(one(200, &found(answered.reply)?));
+            }
+            Err(AskError::Denied(Denial::VersionMoved(version))) => {
+                forget(call.host, vec![entry]).await;
+                newest = version;
+            }
+            Err(error) => return Err(undone(call, Some(entry), error).await),
+        }
+    }
+    Err(Denial::VersionMoved(newest).into())
+}
+
+/// The rotation has been waited out, so nobody can need the old secret any more: it is forgotten in the background.
+fn sweep<H: Host>(call: &Call<'_, H>, id: &str) {
+    let (host, settings) = (call.host.clone(), call.settings.clone());
+    let (workspace, id) = (call.workspace.clone(), id.to_owned());
+    call.host.spawn(async move {
+        let question = Question::SweepProviderKey { id };
+        if let Ok(answered) = ask(&host, &settings, &workspace, question).await
+            && let Reply::Entries(entries) = answered.reply
+        {
+            forget(&host, entries).await;
+        }
+    });
+}
+
+async fn change<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+    body: Patch,
+    tags: Option<Tags>,
+) -> Result<respond::Reply, Refusal> {
+    let question = Question::PatchProviderKey {
+        reference: id.into(),
+        expect: call.expect,
+        name: body.name,
+        tags,
+        default: body.default,
+        enabled: body.enabled,
+    };
+    Ok(one(200, &found(call.ask(question).await?)?))
+}
+
+pub(crate) async fn patch<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+) -> Result<respond::Reply, Refusal> {
+    let mut body: Patch = call.body.read()?;
+    if let Some(new) = &body.name {
+        name(new, "pk")?;
+    }
+    let tags = body.tags.take().map(RawTags::check).transpose()?;
+    change(call, id, body, tags).await
+}
+
+pub(crate) async fn tags<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond::Reply, Refusal> {
+    let tags = call.body.read::<RawTags>()?.check()?;
+    let body = Patch {
+        name: None,
+        tags: None,
+        default: None,
+        enabled: None,
+    };
+    change(call, id, body, Some(tags)).await
+}
+
+pub(crate) async fn delete<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+) -> Result<respond::Reply, Refusal> {
+    let question = Question::DeleteProviderKey {
+        reference: id.into(),
+        expect: call.expect,
+    };
+    match call.ask(question).await? {
+        Reply::Entries(entries) => {
+            forget(call.host, entries).await;
+            Ok(removed())
+        }
+        _ => Err(AskError::Mismatch.into()),
+    }
+}

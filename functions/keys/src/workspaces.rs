@@ -1,0 +1,159 @@
+//! Workspaces: the registry knows them all, each one's own authority holds what is in it.
+
+use lockgate_host::Host;
+use lockgate_refusal::{Code, Refusal};
+use lockgate_workspace::question::{Denial, Question, Reply};
+use lockgate_workspace::resource::{Access, Timestamp, Workspace};
+use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, REGISTRY, new_id};
+use serde::Deserialize;
+
+use crate::body::name;
+use crate::respond::{self, one, removed};
+use crate::{Call, provider_keys};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    name: String,
+    #[serde(default)]
+    access: Option<Access>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    name: Option<String>,
+    access: Option<Access>,
+}
+
+fn supported(access: Option<Access>) -> Result<(), Refusal> {
+    match access {
+        Some(Access::Enforced) => Err(Refusal::new(
+            Code::UNSUPPORTED_FEATURE,
+            "This version has no roles yet, so access cannot be enforced.",
+        )
+        .param("access")
+        .remedy("Use `open`: every agent of the workspace may use every provider key in it.")),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    let page = call.page()?;
+    match call
+        .ask_of(REGISTRY, Question::ListWorkspaces(page.question()))
+        .await?
+    {
+        Reply::Workspaces(items) => Ok(page.reply(items, |w| (w.created_at.0, &w.id))),
+        _ => Err(AskError::Mismatch.into()),
+    }
+}
+
+async fn find<H: Host>(call: &Call<'_, H>, reference: &str) -> Result<Workspace, Refusal> {
+    match call
+        .ask_of(REGISTRY, Question::GetWorkspace(reference.into()))
+        .await?
+    {
+        Reply::Workspace(workspace) => Ok(workspace),
+        _ => Err(AskError::Mismatch.into()),
+    }
+}
+
+pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond::Reply, Refusal> {
+    Ok(one(200, &find(call, id).await?))
+}
+
+pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    let body: Create = call.body.read()?;
+    name(&body.name, "ws")?;
+    supported(body.access)?;
+    let workspace = Workspace {
+        id: new_id(call.host, "ws"),
+        name: body.name,
+        plan: "free".into(),
+        access: Access::Open,
+        default_configuration: None,
+        created_at: Timestamp(call.host.now_ms()),
+        revision: 1,
+    };
+    let Reply::Workspace(made) = call
+        .ask_of(REGISTRY, Question::CreateWorkspace(workspace))
+        .await?
+    else {
+        return Err(AskError::Mismatch.into());
+    };
+    call.ask_of(&made.id, Question::SyncWorkspace(made.clone()))
+        .await?;
+    Ok(one(201, &made))
+}
+
+pub(crate) async fn patch<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+) -> Result<respond::Reply, Refusal> {
+    let body: Patch = call.body.read()?;
+    if let Some(new) = &body.name {
+        name(new, "ws")?;
+    }
+    supported(body.access)?;
+    let question = Question::PatchWorkspace {
+        reference: id.into(),
+        expect: call.expect,
+        name: body.name,
+        access: body.access,
+    };
+    let Reply::Workspace(changed) = call.ask_of(REGISTRY, question).await? else {
+        return Err(AskError::Mismatch.into());
+    };
+    call.ask_of(&changed.id, Question::SyncWorkspace(changed.clone()))
+        .await?;
+    Ok(one(200, &changed))
+}
+
+pub(crate) async fn delete<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+) -> Result<respond::Reply, Refusal> {
+    let workspace = find(call, id).await?;
+    if workspace.id == DEFAULT_WORKSPACE {
+        return Err(Refusal::new(
+            Code::IN_USE,
+            "The default workspace always exists.",
+        ));
+    }
+    let confirmed = form_urlencoded::parse(call.query.unwrap_or_default().as_bytes())
+        .any(|(field, value)| field == "confirm" && value == workspace.name);
+    if !confirmed {
+        return Err(Refusal::new(
+            Code::INVALID_REQUEST,
+            format!(
+                "Deleting workspace “{}” removes its keys, agents and log for good.",
+                workspace.name
+            ),
+        )
+        .param("confirm")
+        .remedy("Repeat the call with ?confirm= and the workspace's name."));
+    }
+    if let Some(expected) = call.expect
+        && expected != workspace.revision
+    {
+        return Err(Denial::Stale {
+            expected,
+            found: workspace.revision,
+        }
+        .into());
+    }
+    let Reply::Entries(entries) = call.ask_of(&workspace.id, Question::DropWorkspace).await? else {
+        return Err(AskError::Mismatch.into());
+    };
+    provider_keys::forget(call.host, entries).await;
+    let question = Question::DeleteWorkspace {
+        id: workspace.id,
+        expect: None,
+    };
+    match lockgate_workspace::ask(call.host, &call.settings, REGISTRY, question).await {
+        // Where the registry is the same database, the workspace's own row is gone already.
+        Ok(_) | Err(AskError::Denied(Denial::NotFound { .. })) => Ok(removed()),
+        Err(error) => Err(error.into()),
+    }
+}
