@@ -1,0 +1,102 @@
+//! The end-to-end suite: the same tests over HTTP against every engine, each asserting what reached the provider.
+//!
+//! It starts the engines itself through `scripts/serve`. `LOCKGATE_E2E_ENGINES=native,wasi,cloudflare` picks some of
+//! them. `LOCKGATE_E2E_URL` and `LOCKGATE_E2E_TOKEN` run, against a gateway that is up already, those tests that need
+//! no hold of its process. Other arguments are those of `cargo test`.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod case;
+mod client;
+mod consistency;
+mod errors;
+mod gateway;
+mod hostile;
+mod lifecycle;
+mod management;
+mod misconfiguration;
+mod passthrough;
+mod script;
+mod sdk;
+mod secrets;
+mod stores;
+mod streaming;
+mod tenant;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use case::{Case, Env};
+use gateway::{Engine, Gateway};
+
+fn cases() -> Vec<Case> {
+    [
+        passthrough::cases(),
+        errors::cases(),
+        hostile::cases(),
+        streaming::cases(),
+        management::cases(),
+        consistency::cases(),
+        secrets::cases(),
+        misconfiguration::cases(),
+        lifecycle::cases(),
+        sdk::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn environments() -> Vec<Arc<Env>> {
+    if let Ok(url) = std::env::var("LOCKGATE_E2E_URL") {
+        let token = std::env::var("LOCKGATE_E2E_TOKEN").expect("LOCKGATE_E2E_TOKEN");
+        let health = client::Call::get("/api/healthz").run(&url).json();
+        let engine = Engine::ALL
+            .into_iter()
+            .find(|engine| health["engine"] == engine.reported())
+            .expect("an engine that the suite knows");
+        return vec![Arc::new(Env::running(Gateway::running(
+            engine, &url, &token,
+        )))];
+    }
+    let wanted = std::env::var("LOCKGATE_E2E_ENGINES").unwrap_or_default();
+    Engine::ALL
+        .into_iter()
+        .filter(|engine| wanted.is_empty() || wanted.split(',').any(|name| name == engine.name()))
+        .map(|engine| Arc::new(Env::starting(engine)))
+        .collect()
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let environments = environments();
+    let mut trials = Vec::new();
+    for env in &environments {
+        for case in cases() {
+            if case.needs_process && !env.owns_process() {
+                continue;
+            }
+            let name = format!("{}::{}", env.engine.name(), case.name);
+            let env = env.clone();
+            trials.push(Trial::test(name, move || {
+                case.run(&env);
+                Ok(())
+            }));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let mut clean = true;
+    for env in &environments {
+        for fault in env.finish() {
+            println!("{}: after all tests: {fault}", env.engine.name());
+            clean = false;
+        }
+    }
+    if conclusion.has_failed() || !clean {
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
