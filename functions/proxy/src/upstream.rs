@@ -258,10 +258,9 @@ fn refused(
         )
         .remedy("Check the key's base_url: redirects are not followed."),
     };
-    Refusal {
-        provider_code: said.code,
-        ..refusal.provider(target.manifest.slug)
-    }
+    let mut refusal = refusal.provider(target.manifest.slug);
+    refusal.provider_code = said.code;
+    refusal
 }
 
 /// What a provider's error says, as far as it can be understood.

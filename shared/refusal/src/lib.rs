@@ -7,6 +7,8 @@
 mod code;
 mod from;
 
+use std::ops::{Deref, DerefMut};
+
 use lockgate_host::{Answer, AnswerBody, Fetch};
 use serde_json::{Map, Value, json};
 
@@ -33,9 +35,13 @@ impl Shape {
     }
 }
 
-/// A request that is not served, and why. It never holds a secret.
+/// A request that is not served, and why. It never holds a secret. One word wide, since every `Result` carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Refusal(Box<Details>);
+
+/// What a [`Refusal`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Details {
     /// For programs.
     pub code: Code,
     /// For people: what happened.
@@ -56,11 +62,24 @@ pub struct Refusal {
     pub provider_code: Option<String>,
 }
 
+impl Deref for Refusal {
+    type Target = Details;
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Refusal {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
 impl Refusal {
     /// A refusal with a message and nothing else.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Details {
             code,
             message: message.into(),
             remedy: None,
@@ -70,7 +89,7 @@ impl Refusal {
             reason: None,
             retry_after: None,
             provider_code: None,
-        }
+        }))
     }
 
     /// Adds the way out.
