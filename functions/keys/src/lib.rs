@@ -12,6 +12,8 @@ mod provider_keys;
 mod providers;
 mod requests;
 mod respond;
+#[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+mod spin;
 mod workspaces;
 
 use std::rc::Rc;

@@ -42,20 +42,25 @@ pub(crate) async fn pump(
         Passed::Silent => End::Idle,
         Passed::ClientLeft => End::ClientLeft,
     };
+    let left = end == End::ClientLeft;
     let whole = end == End::Complete;
-    match watched.ended(end) {
-        Some(words) => {
-            // Unwritten ones went nowhere, which the client chose.
+    let words = watched.ended(end);
+    // A stream whose reader is gone must not be written to again: the host would end the whole instance for it.
+    if left {
+        return;
+    }
+    match words {
+        Some(words) if !words.is_empty() => {
+            // Unwritten ones went nowhere: the client left meanwhile.
             let _unwanted = client.write_all(words).await;
         }
-        None if whole => {}
-        None => {
+        None if !whole => {
             // Without a word of ours the client must still see that this was not the end.
             drop(client);
-            let broken = ErrorCode::HttpResponseIncomplete;
-            let _client_left = result.write(Err(broken)).await;
+            let _client_left = result.write(Err(ErrorCode::HttpResponseIncomplete)).await;
             return;
         }
+        _ => {}
     }
     drop(client);
     // Dropped, it says that there are no trailers.
