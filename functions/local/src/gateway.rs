@@ -1,14 +1,27 @@
-//! `lockgate gateway run`.
+//! `lockgate gateway run`: the local gateway in the foreground.
 
+use std::collections::HashMap;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser};
-use lockgate_host_native::{Listeners, Options, Shared, server};
+use lockgate_host_native::{Folder, Listeners, NativeHost, Shared, environment, server};
+use lockgate_workspace::Settings;
 
 use crate::dispatch::dispatch;
+use crate::first_start::{Welcome, prepare};
+use crate::inside::Inside;
+use crate::own_secrets::{self, AdminToken};
+use crate::refusal::Refused;
+use crate::{data_dir, greeting};
+
+/// How long work that the first start left in the background may take.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// Where to listen and where to keep things.
 #[derive(Args)]
@@ -19,16 +32,16 @@ pub(crate) struct Run {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     listen: IpAddr,
-    /// Folder for the databases and the local key.
-    #[arg(long, env = "LOCKGATE_DATA_DIR")]
+    /// Folder for the databases, the local key-encryption key and the admin token [default: the user's data folder].
+    #[arg(long, env = "LOCKGATE_DATA_DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
-    /// Threads that serve; by default one for each core.
+    /// Threads that serve [default: one for each core].
     #[arg(long)]
     threads: Option<NonZeroUsize>,
 }
 
 impl Run {
-    /// As without arguments, settings of the environment included.
+    /// As without arguments; the environment counts all the same.
     pub(crate) fn by_default() -> Self {
         #[derive(Parser)]
         struct Alone {
@@ -41,32 +54,63 @@ impl Run {
 
 /// Serves until told to stop.
 pub(crate) fn run(run: Run) -> anyhow::Result<()> {
-    let data_dir = run
-        .data_dir
-        .or_else(default_data_dir)
-        .context("no home folder is known: say where to keep things with --data-dir")?;
-    let shared = Shared::open(Options::new(&data_dir))?;
+    let mut variables = environment();
+    own_secrets::check(&variables)?;
+    let folder = Folder::take(&data_dir::or_default(run.data_dir)?)?;
     let address = SocketAddr::new(run.listen, run.port);
-    let threads = run.threads.map_or_else(
-        || std::thread::available_parallelism().map_or(1, usize::from),
-        usize::from,
-    );
+    let threads = run.threads.map_or_else(cores, usize::from);
     let listeners =
         Listeners::bind(address, threads).with_context(|| format!("cannot listen on {address}"))?;
+    let token = own_secrets::complete(&mut variables, &folder)?;
+    let shared = Shared::open(folder, variables.clone())?;
+    let welcome = first(&shared, &token, &variables, listeners.address())?;
+    drop(variables);
+    for line in greeting::lines(
+        listeners.address(),
+        shared.folder().path(),
+        &token,
+        &welcome,
+    ) {
+        say(&line);
+    }
+    drop((welcome, token));
     let running = server::start(listeners, shared, dispatch)?;
-    println!("listening on http://{}", running.address());
-    running.until_signal()?;
-    Ok(())
+    say(&format!("listening on http://{}", running.address()));
+    Ok(running.until_signal()?)
 }
 
-/// `$XDG_DATA_HOME/lockgate`, by default `~/.local/share/lockgate`.
-fn default_data_dir() -> Option<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
+/// Checks the settings and does what is to be done before serving, on a runtime that ends with it.
+fn first(
+    shared: &Arc<Shared>,
+    token: &AdminToken,
+    variables: &HashMap<String, String>,
+    address: SocketAddr,
+) -> anyhow::Result<Welcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let work = async {
+        let host = NativeHost::new(Arc::clone(shared));
+        Settings::load(&host)
+            .await
+            .map_err(|error| Refused(error.to_string()))?;
+        let api = Inside {
+            host: &host,
+            token: &token.secret,
+        };
+        let welcome = prepare(&api, shared.folder(), variables, address).await?;
+        host.finish(SETTLE).await;
+        Ok(welcome)
     };
-    set("XDG_DATA_HOME")
-        .or_else(|| Some(std::env::home_dir()?.join(".local/share")))
-        .map(|base| base.join("lockgate"))
+    tokio::task::LocalSet::new().block_on(&runtime, work)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Prints a line; whoever closed our output does not want it.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

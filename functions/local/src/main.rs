@@ -1,8 +1,14 @@
 //! The lockgate binary: the local gateway and its command line (FEATURES.md I2).
 #![forbid(unsafe_code)]
 
+mod data_dir;
 mod dispatch;
+mod first_start;
 mod gateway;
+mod greeting;
+mod inside;
+mod own_secrets;
+mod refusal;
 
 use std::process::ExitCode;
 
@@ -38,7 +44,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lockgate: {error:#}");
-            ExitCode::from(2)
+            let mend = error.downcast_ref::<refusal::Refused>().is_some();
+            ExitCode::from(if mend { 2 } else { 1 })
         }
     }
 }

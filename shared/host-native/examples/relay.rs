@@ -9,7 +9,7 @@ use std::time::Duration;
 use lockgate_host::{
     Answer, AnswerBody, Credential, End, Fetch, Headers, Outbound, OutboundBody, Secret, Watch,
 };
-use lockgate_host_native::{Incoming, Listeners, NativeHost, Options, Shared, server};
+use lockgate_host_native::{Folder, Incoming, Listeners, NativeHost, Shared, environment, server};
 
 struct Silent;
 
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let upstream: Arc<str> = arguments.next().ok_or("which upstream?")?.into();
     let watched = arguments.next().is_none_or(|how| how == "watched");
     let folder = tempfile::tempdir()?;
-    let shared = Shared::open(Options::new(folder.path()))?;
+    let shared = Shared::open(Folder::take(folder.path())?, environment())?;
     let threads = std::thread::available_parallelism()?.get();
     let listeners = Listeners::bind(([127, 0, 0, 1], port).into(), threads)?;
     let secret = Arc::new(Secret::from("sk-none".to_owned()));

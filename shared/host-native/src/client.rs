@@ -86,6 +86,35 @@ impl Client {
     }
 }
 
+/// HTTP for tools: the engine's client without the engine.
+pub struct Caller(Client);
+
+impl Caller {
+    /// A client with a pool of its own, for the current tokio runtime.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub fn new() -> Result<Self, FetchError> {
+        let connector = Connector::new().map_err(|e| FetchError::Unreachable(e.to_string()))?;
+        Ok(Self(Client::new(connector)))
+    }
+
+    /// Sends a request and reads the answer, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`FetchError`]; [`FetchError::Broken`] also where the body cannot be read whole.
+    pub async fn call(
+        &self,
+        outbound: Outbound<'_, NativeHost>,
+        limit: usize,
+    ) -> Result<(u16, Bytes), FetchError> {
+        let answer = self.0.fetch(outbound).await?;
+        let body = answer.body.read(limit).await;
+        let body = body.map_err(|error| FetchError::Broken(error.to_string()))?;
+        Ok((answer.status, body))
+    }
+}
+
 fn request(outbound: Outbound<'_, NativeHost>) -> Result<Request<Full<Bytes>>, FetchError> {
     let uri: Uri = outbound
         .url

@@ -13,33 +13,37 @@ pub enum FolderError {
     #[error("{} is in use by another gateway: stop that one, or give this one another data folder", .0.display())]
     InUse(PathBuf),
     /// It cannot be read or written.
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}: {problem}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        problem: io::Error,
     },
 }
 
 impl FolderError {
     fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
+        move |problem| Self::Io {
             path: path.to_owned(),
-            source,
+            problem,
         }
     }
 }
 
 /// A folder that this process has for itself until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
+    path: PathBuf,
     _lock: File,
 }
 
 impl Folder {
-    /// Makes the folder (mode 0700) where it is missing, and takes its lock.
-    pub(crate) fn take(path: &Path) -> Result<Self, FolderError> {
+    /// Makes the folder (mode 0700) where it is missing, and takes its lock. A folder that is there keeps its mode.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn take(path: &Path) -> Result<Self, FolderError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -48,10 +52,52 @@ impl Folder {
         let path_of_lock = path.join("lock");
         let lock = create_private(&path_of_lock)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { _lock: lock }),
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(FolderError::io(&path_of_lock)(error)),
         }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text of the file `name`, `None` where there is no such file.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`], also where it is no text.
+    pub fn read(&self, name: &str) -> Result<Option<String>, FolderError> {
+        let path = self.path.join(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FolderError::io(&path)(error)),
+        }
+    }
+
+    /// Writes the file `name` with mode 0600, so that it is there whole or not at all, also after a crash.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), FolderError> {
+        let path = self.path.join(name);
+        let beside = self.path.join(format!("{name}.new"));
+        let write = || {
+            let mut file = private().create(true).truncate(true).open(&beside)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            std::fs::rename(&beside, &path)?;
+            // The new name is durable only with its folder.
+            #[cfg(unix)]
+            File::open(&self.path)?.sync_all()?;
+            Ok(())
+        };
+        write().map_err(FolderError::io(&path))
     }
 }
 
@@ -64,36 +110,10 @@ fn private() -> OpenOptions {
 }
 
 /// Opens a file for reading and writing; where it is missing it is made with mode 0600. What is in it stays.
-///
-/// # Errors
-/// [`FolderError::Io`].
-pub fn create_private(path: &Path) -> Result<File, FolderError> {
+pub(crate) fn create_private(path: &Path) -> Result<File, FolderError> {
     private()
         .create(true)
         .truncate(false)
         .open(path)
         .map_err(FolderError::io(path))
-}
-
-/// Writes a file with mode 0600 so that it is there whole or not at all, also after a crash.
-///
-/// # Errors
-/// [`FolderError::Io`].
-pub fn write_private(path: &Path, content: &[u8]) -> Result<(), FolderError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let beside = PathBuf::from(name);
-    let write = || {
-        let mut file = private().create(true).truncate(true).open(&beside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        // The new name is durable only with its folder.
-        #[cfg(unix)]
-        if let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
-    };
-    write().map_err(FolderError::io(path))
 }

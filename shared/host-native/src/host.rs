@@ -22,27 +22,12 @@ use crate::folder::{Folder, FolderError, create_private};
 use crate::key_value::Entries;
 use crate::{Body, NativeHeaders};
 
-/// What an engine is started with.
-pub struct Options {
-    /// Where `lockgate.sqlite` and `kv.sqlite` are; made with mode 0700 where it is missing.
-    pub data_dir: PathBuf,
-    /// Settings by name, in capitals.
-    pub variables: HashMap<String, String>,
-}
-
-impl Options {
-    /// With the settings of this process's environment.
-    #[must_use]
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            variables: std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        }
-    }
+/// The settings of this process's environment, by name; what is no text is left out.
+#[must_use]
+pub fn environment() -> HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Why an engine cannot start.
@@ -52,12 +37,12 @@ pub enum OpenError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// A file of SQLite.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {problem}", path.display())]
     Store {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: StoreError,
+        problem: StoreError,
     },
     /// TLS.
     #[error("TLS cannot be set up: {0}")]
@@ -72,37 +57,50 @@ pub struct Shared {
     epoch: AtomicU64,
     started: Instant,
     connector: Connector,
-    _folder: Folder,
+    folder: Folder,
 }
 
+/// The file of the authority's database, in the data folder.
+pub const DATABASE_FILE: &str = "lockgate.sqlite";
+/// The file of the key-value entries, in the data folder.
+pub const ENTRIES_FILE: &str = "kv.sqlite";
+
 impl Shared {
-    /// Takes the data folder for this process and opens what is in it.
+    /// Opens the stores in the data folder, with settings by name in capitals.
     ///
     /// # Errors
     /// [`OpenError`]; nothing is changed in files that are no databases.
-    pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
-        let folder = Folder::take(&options.data_dir)?;
+    pub fn open(
+        folder: Folder,
+        variables: HashMap<String, String>,
+    ) -> Result<Arc<Self>, OpenError> {
         let store = |name: &str| {
-            let path = options.data_dir.join(name);
+            let path = folder.path().join(name);
             // SQLite gives its side files the mode of this one.
             create_private(&path).map(|_| path)
         };
-        let (database, entries) = (store("lockgate.sqlite")?, store("kv.sqlite")?);
+        let (database, entries) = (store(DATABASE_FILE)?, store(ENTRIES_FILE)?);
         Ok(Arc::new(Self {
-            database: SqliteDatabase::open(&database).map_err(|source| OpenError::Store {
+            database: SqliteDatabase::open(&database).map_err(|problem| OpenError::Store {
                 path: database,
-                source,
+                problem,
             })?,
-            entries: Entries::open(&entries).map_err(|source| OpenError::Store {
+            entries: Entries::open(&entries).map_err(|problem| OpenError::Store {
                 path: entries,
-                source,
+                problem,
             })?,
-            variables: options.variables,
+            variables,
             epoch: AtomicU64::new(0),
             started: Instant::now(),
             connector: Connector::new().map_err(|error| OpenError::Tls(error.to_string()))?,
-            _folder: folder,
+            folder,
         }))
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 }
 

@@ -5,10 +5,10 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use lockgate_host_native::{Answer, Listeners, NativeHost, Options, Shared, server};
-//! use lockgate_host::{AnswerBody, Incoming};
+//! use lockgate_host::AnswerBody;
+//! use lockgate_host_native::{Answer, Folder, Listeners, Shared, environment, server};
 //!
-//! let shared = Shared::open(Options::new("data"))?;
+//! let shared = Shared::open(Folder::take("data".as_ref())?, environment())?;
 //! let listeners = Listeners::bind("127.0.0.1:41002".parse()?, 2)?;
 //! let running = server::start(listeners, shared, |_host, _request| async {
 //!     Answer { status: 204, from: None, set: Vec::new(), body: AnswerBody::Bytes(Vec::new()) }
@@ -33,10 +33,11 @@ mod sqlite;
 mod watched;
 
 pub use body::Body;
+pub use client::Caller;
 pub use database::SqliteDatabase;
-pub use folder::{FolderError, create_private, write_private};
+pub use folder::{Folder, FolderError};
 pub use headers::NativeHeaders;
-pub use host::{NativeHost, OpenError, Options, Shared};
+pub use host::{DATABASE_FILE, ENTRIES_FILE, NativeHost, OpenError, Shared, environment};
 pub use server::Listeners;
 
 /// An answer of this engine.

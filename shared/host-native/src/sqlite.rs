@@ -2,8 +2,8 @@
 //! must not.
 
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use lockgate_host::StoreError;
@@ -17,16 +17,31 @@ const STATEMENTS: usize = 256;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// A connection's thread. It ends when every clone of this is gone.
+/// A connection's thread. When every clone of this is gone, what was asked is finished and the file closed.
 #[derive(Clone)]
-pub(crate) struct Lane(mpsc::Sender<Job>);
+pub(crate) struct Lane(Arc<Thread>);
+
+struct Thread {
+    jobs: Option<mpsc::Sender<Job>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(handle) = self.handle.take() {
+            // It ends by itself; a panic in it has been seen by whoever asked.
+            let _ = handle.join();
+        }
+    }
+}
 
 impl Lane {
     /// Opens the file, which must exist, and starts the thread.
     pub(crate) fn open(path: &Path, name: &str, read_only: bool) -> Result<Self, StoreError> {
         let mut connection = connect(path, read_only).map_err(|error| store_error(&error))?;
         let (sender, jobs) = mpsc::channel::<Job>();
-        thread::Builder::new()
+        let handle = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
                 while let Ok(job) = jobs.recv() {
@@ -34,7 +49,10 @@ impl Lane {
                 }
             })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self(sender))
+        Ok(Self(Arc::new(Thread {
+            jobs: Some(sender),
+            handle: Some(handle),
+        })))
     }
 
     /// Runs `work` on the connection's thread. It runs even if the returned future is dropped.
@@ -52,7 +70,8 @@ impl Lane {
             let _ = answer.send(work(connection));
         });
         let gone = || E::from(StoreError::Unavailable("its thread has ended".to_owned()));
-        self.0.send(job).map_err(|_| gone())?;
+        let jobs = self.0.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(job).map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }

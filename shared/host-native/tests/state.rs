@@ -12,16 +12,16 @@ use lockgate_host::{
     Authority, Background, Clock, Database, KeyValue, Random, Row, StoreError, Tx, TxKind, Value,
     Variables,
 };
-use lockgate_host_native::{FolderError, NativeHost, OpenError, Options, Shared};
+use lockgate_host_native::{Folder, FolderError, NativeHost, OpenError, Shared};
 
 fn open(folder: &Path) -> Result<Arc<Shared>, OpenError> {
-    Shared::open(Options {
-        data_dir: folder.to_owned(),
-        variables: HashMap::from([
+    Shared::open(
+        Folder::take(folder)?,
+        HashMap::from([
             ("SET".to_owned(), "value".to_owned()),
             ("EMPTY".to_owned(), String::new()),
         ]),
-    })
+    )
 }
 
 fn on_host<T, F: Future<Output = T>>(folder: &Path, work: impl FnOnce(NativeHost) -> F) -> T {
@@ -236,7 +236,7 @@ fn a_damaged_file_is_named_and_left_alone() {
         std::fs::write(&file, &content).unwrap();
         let error = open(folder.path()).map(drop).unwrap_err();
         assert!(
-            matches!(&error, OpenError::Store { path, source: StoreError::Corrupt(_) } if *path == file),
+            matches!(&error, OpenError::Store { path, problem: StoreError::Corrupt(_) } if *path == file),
             "{error}"
         );
         assert_eq!(std::fs::read(&file).unwrap(), content);
@@ -296,4 +296,23 @@ fn settings_epoch_time_and_randomness() {
         host.random(&mut other);
         assert_ne!(one, other);
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn files_of_the_folder_are_written_whole_and_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let outer = tempfile::tempdir().unwrap();
+    let folder = Folder::take(outer.path()).unwrap();
+    assert_eq!(folder.read("kek").unwrap(), None);
+    folder.write("kek", b"first, and longer").unwrap();
+    folder.write("kek", b"second").unwrap();
+    assert_eq!(folder.read("kek").unwrap().as_deref(), Some("second"));
+    let mode = std::fs::metadata(outer.path().join("kek"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::write(outer.path().join("kek"), [0xff]).unwrap();
+    assert!(matches!(folder.read("kek"), Err(FolderError::Io { .. })));
 }

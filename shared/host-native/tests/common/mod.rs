@@ -13,7 +13,7 @@ use lockgate_host::{
     AnswerBody, End, Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, Watch,
 };
 use lockgate_host_native::server::{Running, start};
-use lockgate_host_native::{Answer, Incoming, Listeners, NativeHost, Options, Shared};
+use lockgate_host_native::{Answer, Folder, Incoming, Listeners, NativeHost, Shared};
 
 /// Far beyond what anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -125,10 +125,10 @@ impl Gateway {
         Fut: Future<Output = Answer> + 'static,
     {
         let folder = tempfile::tempdir().unwrap();
-        let shared = Shared::open(Options {
-            data_dir: folder.path().join("data"),
-            variables: std::collections::HashMap::new(),
-        })
+        let shared = Shared::open(
+            Folder::take(&folder.path().join("data")).unwrap(),
+            std::collections::HashMap::new(),
+        )
         .unwrap();
         let listeners = Listeners::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
         let address = listeners.address();

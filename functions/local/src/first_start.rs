@@ -1,0 +1,264 @@
+//! What the local gateway does at start through its own management plane: it imports provider keys from the environment
+//! (FEATURES.md A8) and, on the first start, makes an agent and a gateway key.
+//!
+//! What was done is written to `imported.json`, names only, so that nothing which was deleted ever comes back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use http::Uri;
+use lockgate_host::Secret;
+use lockgate_host_native::Folder;
+use lockgate_providers::{EnvFinding, Manifest, env_candidates};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::inside::{Inside, Reply};
+use crate::refusal::Refused;
+
+const MARKER_FILE: &str = "imported.json";
+/// Name of the agent and of the gateway key that are made.
+const LOCAL: &str = "local";
+/// How gateway keys begin: one in a provider's variable is there for an application's sake.
+const GATEWAY_KEY_PREFIX: &str = "lgk_";
+
+/// What has been done once and is not done again.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Done {
+    /// Variables whose keys were imported.
+    #[serde(default)]
+    variables: BTreeSet<String>,
+    /// Whether the gateway key was made.
+    #[serde(default)]
+    gateway_key: bool,
+}
+
+/// What there is to tell.
+pub(crate) struct Welcome {
+    /// In words, one line each.
+    pub(crate) notes: Vec<String>,
+    /// The gateway key, where it was made just now.
+    pub(crate) gateway_key: Option<Secret>,
+    /// A provider to try, the one imported just now if there is one.
+    pub(crate) provider: Option<&'static Manifest>,
+}
+
+/// Imports and makes what has not been yet.
+pub(crate) async fn prepare(
+    api: &Inside<'_>,
+    folder: &Folder,
+    variables: &HashMap<String, String>,
+    address: SocketAddr,
+) -> anyhow::Result<Welcome> {
+    let mut done: Done = match folder.read(MARKER_FILE)? {
+        Some(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged", folder.path().join(MARKER_FILE).display()))?,
+        None => Done::default(),
+    };
+    let mut notes = Vec::new();
+    let mut imported = None;
+    for finding in env_candidates(set(variables)) {
+        match finding {
+            EnvFinding::Import {
+                provider,
+                variable,
+                index,
+                base_url_variable,
+            } => {
+                if done.variables.contains(&variable) {
+                    continue;
+                }
+                let found = Found {
+                    provider,
+                    variable,
+                    default: index == 1,
+                    base_url_variable,
+                };
+                match import(api, variables, address, &found, &mut notes).await? {
+                    Imported::No => continue,
+                    Imported::Now => {
+                        imported.get_or_insert(provider);
+                    }
+                    Imported::Before => {}
+                }
+                done.variables.insert(found.variable);
+                mark(folder, &done)?;
+            }
+            EnvFinding::NearMiss {
+                variable,
+                did_you_mean,
+                provider,
+            } => notes.push(format!(
+                "{variable} is not read; did you mean {did_you_mean} ({})?",
+                provider.title
+            )),
+        }
+    }
+    let gateway_key = if done.gateway_key {
+        None
+    } else {
+        let key = gateway_key(api, &mut notes).await?;
+        done.gateway_key = true;
+        mark(folder, &done)?;
+        key
+    };
+    let provider = match imported {
+        Some(provider) => Some(provider),
+        None => any_provider(api).await?,
+    };
+    Ok(Welcome {
+        notes,
+        gateway_key,
+        provider,
+    })
+}
+
+/// Names of variables that are not empty.
+fn set(variables: &HashMap<String, String>) -> impl Iterator<Item = &str> {
+    variables
+        .iter()
+        .filter(|(_, value)| !value.trim().is_empty())
+        .map(|(name, _)| name.as_str())
+}
+
+fn mark(folder: &Folder, done: &Done) -> anyhow::Result<()> {
+    Ok(folder.write(MARKER_FILE, &serde_json::to_vec_pretty(done)?)?)
+}
+
+/// A variable with a key in it.
+struct Found {
+    provider: &'static Manifest,
+    variable: String,
+    default: bool,
+    base_url_variable: Option<&'static str>,
+}
+
+enum Imported {
+    /// As a new key.
+    Now,
+    /// The key is there: the process ended before it could be noted.
+    Before,
+    /// Not; a note says why.
+    No,
+}
+
+async fn import(
+    api: &Inside<'_>,
+    variables: &HashMap<String, String>,
+    address: SocketAddr,
+    found: &Found,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Imported> {
+    let Found {
+        provider, variable, ..
+    } = found;
+    let Some(secret) = variables.get(variable).map(|value| value.trim()) else {
+        return Ok(Imported::No);
+    };
+    if secret.starts_with(GATEWAY_KEY_PREFIX) {
+        notes.push(format!(
+            "{variable} holds a gateway key, not one of {}: it is not imported",
+            provider.title
+        ));
+        return Ok(Imported::No);
+    }
+    let mut body = json!({"provider": provider.slug, "name": variable, "secret": secret});
+    if found.default {
+        body["default"] = json!(true);
+    }
+    if let Some(name) = found.base_url_variable
+        && let Some(base_url) = variables.get(name).map(|value| value.trim())
+    {
+        if is_ours(base_url, address) {
+            notes.push(format!(
+                "{name} is this gateway's own address; {variable} goes to {}",
+                provider.base_url
+            ));
+        } else {
+            body["base_url"] = json!(base_url);
+            // Whoever stands in for the provider may have keys of its own form.
+            body["force"] = json!(true);
+        }
+    }
+    let reply = api.post("/api/provider-keys", &body).await?;
+    match reply.status {
+        201 => {
+            notes.push(format!(
+                "imported {variable} as provider key {variable} of {}",
+                provider.title
+            ));
+            Ok(Imported::Now)
+        }
+        409 if reply.code() == "already_exists" => Ok(Imported::Before),
+        400..=499 => {
+            notes.push(format!("{variable} is not imported: {}", reply.message()));
+            Ok(Imported::No)
+        }
+        _ => refused("import a provider key", &reply),
+    }
+}
+
+/// Whether a base URL leads back here: applications are given the gateway in the same variable.
+fn is_ours(base_url: &str, address: SocketAddr) -> bool {
+    let Ok(uri) = base_url.parse::<Uri>() else {
+        return false;
+    };
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let local = host.eq_ignore_ascii_case("localhost")
+        || host.parse().is_ok_and(|ip: std::net::IpAddr| {
+            ip.is_loopback() || ip.is_unspecified() || ip == address.ip()
+        });
+    let port = uri.port_u16().or_else(|| match uri.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    });
+    local && port == Some(address.port())
+}
+
+/// Makes the agent and the gateway key; `None` where there is a key of that name, whose text nobody knows any more.
+async fn gateway_key(api: &Inside<'_>, notes: &mut Vec<String>) -> anyhow::Result<Option<Secret>> {
+    let agent = api.post("/api/agents", &json!({"name": LOCAL})).await?;
+    if agent.status != 201 && agent.code() != "already_exists" {
+        refused("make the agent", &agent)?;
+    }
+    let key = json!({"name": LOCAL, "agent": LOCAL});
+    let key = api.post("/api/gateway-keys", &key).await?;
+    match key.status {
+        201 => {
+            let text = key.body.get("key").and_then(Value::as_str);
+            let text = text.context("a gateway key was made, but not shown")?;
+            Ok(Some(Secret::from(text.to_owned())))
+        }
+        409 if key.code() == "already_exists" => {
+            notes.push(format!(
+                "there is a gateway key `{LOCAL}` already; `lockgate gateway-key create` makes another"
+            ));
+            Ok(None)
+        }
+        _ => refused("make the gateway key", &key),
+    }
+}
+
+async fn any_provider(api: &Inside<'_>) -> anyhow::Result<Option<&'static Manifest>> {
+    let keys = api.get("/api/provider-keys").await?;
+    if keys.status != 200 {
+        refused("list provider keys", &keys)?;
+    }
+    let items = keys.body.get("items").and_then(Value::as_array);
+    Ok(items
+        .into_iter()
+        .flatten()
+        .filter(|key| key.get("enabled") != Some(&Value::Bool(false)))
+        .filter_map(|key| key.get("provider")?.as_str())
+        .find_map(lockgate_providers::find))
+}
+
+fn refused<T>(to: &str, reply: &Reply) -> anyhow::Result<T> {
+    if reply.code() == "misconfigured" {
+        return Err(Refused(reply.message().to_owned()).into());
+    }
+    bail!("cannot {to}: {} {}", reply.status, reply.message())
+}
