@@ -141,7 +141,8 @@ pub enum AnswerBody<F: Fetch> {
     Bytes(Vec<u8>),
     /// A provider's body, passed natively and unread.
     Through(F::Body),
-    /// A provider's body, passed on as it arrives; how it ended is told to the watcher, who may add last words.
+    /// A provider's stream of server-sent events, passed on as they arrive, each whole ([`crate::WholeEvents`]); how it
+    /// ended is told to the watcher, who may add last words. Where he does, an unfinished event before them is dropped.
     Watched(F::Body, Box<dyn Watch>),
 }
 
@@ -160,7 +161,7 @@ pub enum End {
 
 /// Learns how a body ended.
 pub trait Watch {
-    /// Called exactly once. `tail` is the end of what was passed on, at most [`TAIL_BYTES`]; `bytes` counts all of it.
+    /// Called exactly once. `tail` is the end of what the provider sent, at most [`TAIL_BYTES`]; `bytes` counts all of it.
     /// Returned bytes are sent to the client before the body is ended normally.
     fn ended(self: Box<Self>, tail: &[u8], bytes: u64, end: End) -> Option<Vec<u8>>;
 }

@@ -8,6 +8,7 @@
 mod http;
 mod secret;
 mod store;
+mod whole;
 
 use std::future::Future;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use crate::http::{
 pub use ::http::Method;
 pub use secret::Secret;
 pub use store::{Authority, Database, KeyValue, Row, StoreError, Tx, TxKind, Value};
+pub use whole::WholeEvents;
 
 /// Settings by name.
 pub trait Variables {
