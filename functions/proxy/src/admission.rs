@@ -3,7 +3,7 @@
 //! Within a lease an isolate serves from what it knows, with no hop. What is kept here is plain data: nothing of one
 //! request is awaited by another.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use lockgate_workspace::gateway_key::{self, KeyError, KeyHash};
 use lockgate_workspace::lease::Lease;
 use lockgate_workspace::question::{Admission, Admit, Question, Reply};
 use lockgate_workspace::snapshot::{Identity, Snapshot};
-use lockgate_workspace::{Settings, ask};
+use lockgate_workspace::{DEFAULT_WORKSPACE, REGISTRY, Settings, ask};
 
 /// Gateway keys whose grants an isolate keeps at once.
 const MAX_GRANTS: usize = 10_000;
@@ -59,6 +59,7 @@ struct Known {
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
+    static KEK_CONFIRMED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Finds out who asks.
@@ -74,14 +75,20 @@ pub(crate) async fn caller<H: Host>(
     {
         return Ok(caller);
     }
-    let workspace = gateway_key::verify(key, &settings.tag_key).map_err(|error| match error {
-        KeyError::Malformed => Refusal::new(
-            Code::GATEWAY_KEY_MALFORMED,
-            format!("The gateway key cannot be right: {error}."),
-        )
-        .remedy("Copy it again, whole; it begins with lgk_ and has 72 characters."),
-        KeyError::Forged => unknown(),
-    })?;
+    let workspace = match gateway_key::verify(key, &settings.tag_key) {
+        Ok(workspace) => workspace,
+        Err(error @ KeyError::Malformed) => {
+            return Err(Refusal::new(
+                Code::GATEWAY_KEY_MALFORMED,
+                format!("The gateway key cannot be right: {error}."),
+            )
+            .remedy("Copy it again, whole; it begins with lgk_ and has 72 characters."));
+        }
+        Err(KeyError::Forged) => {
+            confirm_kek(host, settings).await?;
+            return Err(unknown());
+        }
+    };
     let question = Renewal::new(host, &workspace, hash);
     let reply = ask(
         host,
@@ -92,6 +99,18 @@ pub(crate) async fn caller<H: Host>(
     .await?
     .reply;
     question.take(reply)
+}
+
+/// Tags are made with a key derived from the KEK, so under a wrong KEK every key looks made up. The first time that one
+/// does, the store is asked whether it was made with this KEK; after that, made-up keys wake nobody.
+async fn confirm_kek<H: Host>(host: &H, settings: &Settings) -> Result<(), Refusal> {
+    if KEK_CONFIRMED.get() {
+        return Ok(());
+    }
+    let question = Question::GetWorkspace(DEFAULT_WORKSPACE.into());
+    ask(host, settings, REGISTRY, question).await?;
+    KEK_CONFIRMED.set(true);
+    Ok(())
 }
 
 fn leased<H: Host>(host: &H, hash: &KeyHash) -> Option<Caller> {

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use data_encoding::BASE64;
 use lockgate_host::{Host, Secret};
@@ -23,7 +24,7 @@ const MAX_KEPT: usize = 1_000;
 
 /// A provider key that may be used, with its secret where it has one.
 pub(crate) struct Credential {
-    pub(crate) key: Rc<KeyPointer>,
+    pub(crate) key: Arc<KeyPointer>,
     pub(crate) secret: Option<Rc<Secret>>,
 }
 
@@ -68,7 +69,7 @@ pub(crate) async fn choose<H: Host>(
         Some(pointer) => Some(unseal(host, settings, caller, key, pointer).await?),
     };
     Ok(Credential {
-        key: Rc::new(key.clone()),
+        key: key.clone(),
         secret,
     })
 }

@@ -50,8 +50,8 @@ async fn serve<H: Host>(
         headers,
         body,
     } = request;
-    let endpoint = Endpoint::of(&method, &path)?;
     let settings = Settings::get(host).await?;
+    let endpoint = Endpoint::of(&method, &path)?;
     let key = surface::gateway_key(&headers)?;
     let caller = admission::caller(host, &settings, &key, Freshness::Leased).await?;
     let surface = match endpoint {

@@ -159,11 +159,12 @@ fn failed(error: &FetchError, target: &Target<'_>, settings: &Settings) -> Refus
             format!("The platform that the gateway runs on does not allow it to call {title} at this address."),
         )
         .remedy("Allow the host in the platform's outbound settings (docs/spin.md)."),
+        // One engine cannot tell a refused connection from one that broke; the same code serves for both.
         FetchError::Broken(_) => Refusal::new(
-            Code::PROVIDER_ERROR,
-            format!("{title} broke the connection before it answered."),
+            Code::PROVIDER_UNREACHABLE,
+            format!("{title} cannot be reached: the connection could not be made or broke before an answer came."),
         )
-        .remedy("Try again."),
+        .remedy("Try again; check the provider's status page and the key's base_url."),
     }
     .provider(target.manifest.slug)
 }

@@ -1,5 +1,7 @@
 //! The read-only view of a workspace that the data plane serves from.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::question::Options;
@@ -34,7 +36,7 @@ pub struct Snapshot {
     /// Who may use provider keys.
     pub access: Access,
     /// The provider keys, the default first for each provider, then by name.
-    pub keys: Vec<KeyPointer>,
+    pub keys: Vec<Arc<KeyPointer>>,
 }
 
 /// A provider key as the data plane sees it: where its sealed secret is.
@@ -73,7 +75,7 @@ pub struct SealedPointer {
 
 impl Snapshot {
     /// The enabled keys of a provider, the default first.
-    pub fn usable<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a KeyPointer> {
+    pub fn usable<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a Arc<KeyPointer>> {
         self.keys
             .iter()
             .filter(move |key| key.enabled && key.provider == provider)

@@ -84,7 +84,7 @@ fn snapshot(tx: &mut dyn Tx, workspace: &str) -> Result<Snapshot, Denial> {
     )?;
     let keys = rows
         .into_iter()
-        .map(|row| pointer(Cells::new(row)))
+        .map(|row| pointer(Cells::new(row)).map(Into::into))
         .collect::<Result<_, _>>()?;
     Ok(Snapshot {
         version,
