@@ -1,7 +1,6 @@
 //! `lockgate gateway run`: the local gateway in the foreground.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,6 +15,7 @@ use lockgate_workspace::Settings;
 use crate::dispatch::dispatch;
 use crate::first_start::{Welcome, prepare};
 use crate::inside::Inside;
+use crate::output::say;
 use crate::own_secrets::{self, AdminToken};
 use crate::refusal::Refused;
 use crate::{data_dir, greeting};
@@ -107,10 +107,4 @@ fn first(
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Prints a line; whoever closed our output does not want it.
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -5,16 +5,25 @@ mod data_dir;
 mod dispatch;
 mod first_start;
 mod gateway;
+mod gateway_key;
 mod greeting;
+mod healthcheck;
 mod inside;
+mod logs;
+mod output;
 mod own_secrets;
+mod provider_key;
 mod refusal;
+mod remote;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-/// A bring-your-own-key AI gateway.
+use crate::refusal::Refused;
+use crate::remote::Target;
+
+/// A bring-your-own-key AI gateway. Without a command it runs the local gateway.
 #[derive(Parser)]
 #[command(name = "lockgate", version, about)]
 struct Cli {
@@ -26,26 +35,47 @@ struct Cli {
 enum Command {
     /// The local gateway.
     #[command(subcommand)]
-    Gateway(GatewayCommand),
+    Gateway(Gateway),
+    /// Providers' keys of a running gateway.
+    ProviderKey(On<provider_key::Command>),
+    /// Gateway keys, which applications hold.
+    GatewayKey(On<gateway_key::Command>),
+    /// The request log of a running gateway.
+    Logs(On<logs::Command>),
+    /// Exit with 0 if a gateway serves.
+    Healthcheck(healthcheck::Check),
 }
 
 #[derive(Subcommand)]
-enum GatewayCommand {
-    /// Serve in the foreground, until SIGTERM or Ctrl-C. This is what runs without any arguments.
+enum Gateway {
+    /// Serve in the foreground until SIGTERM or Ctrl-C; a second signal ends at once.
     Run(gateway::Run),
+}
+
+/// A command for a running gateway.
+#[derive(Args)]
+struct On<C: Subcommand> {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    command: C,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         None => gateway::run(gateway::Run::by_default()),
-        Some(Command::Gateway(GatewayCommand::Run(run))) => gateway::run(run),
+        Some(Command::Gateway(Gateway::Run(run))) => gateway::run(run),
+        Some(Command::ProviderKey(on)) => provider_key::run(on.target, on.command),
+        Some(Command::GatewayKey(on)) => gateway_key::run(on.target, on.command),
+        Some(Command::Logs(on)) => logs::run(on.target, on.command),
+        Some(Command::Healthcheck(check)) => healthcheck::run(&check),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lockgate: {error:#}");
-            let mend = error.downcast_ref::<refusal::Refused>().is_some();
-            ExitCode::from(if mend { 2 } else { 1 })
+            // 2 is for what whoever called has to mend, as with arguments that make no sense.
+            ExitCode::from(if error.is::<Refused>() { 2 } else { 1 })
         }
     }
 }
