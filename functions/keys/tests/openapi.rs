@@ -1,0 +1,428 @@
+//! Holds `openapi.yaml` and `docs/errors.md` against the code: paths against the dispatchers, schemas against what serde
+//! reads and writes, codes against `lockgate_refusal`.
+//!
+//! The dispatchers are read as text: they are `match`es that are meant to be read, and a table beside them only for this
+//! test would be one more thing to keep true.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockgate_refusal::Code;
+use lockgate_workspace::resource::{
+    Access, Attempt, GatewayKey, Health, KeyVersion, ManagedBy, Named, ProviderKey, RequestRecord,
+    Timestamp, Workspace,
+};
+use lockgate_workspace::tags::TagError;
+use serde::Serialize;
+use serde_json::Value;
+
+const KEYS: &str = include_str!("../src/lib.rs");
+const SURFACE: &str = include_str!("../../proxy/src/surface.rs");
+const BILLING: &str = include_str!("../../billing/src/lib.rs");
+const ERRORS: &str = include_str!("../../../docs/errors.md");
+
+fn document() -> Value {
+    // What `/api/openapi.json` serves.
+    serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/openapi.json"))).unwrap()
+}
+
+/// Method and path, each parameter as `{}`.
+type Operations = BTreeSet<(String, String)>;
+
+fn documented(document: &Value) -> Operations {
+    let mut operations = Operations::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let path: Vec<&str> = path
+            .split('/')
+            .map(|s| if s.starts_with('{') { "{}" } else { s })
+            .collect();
+        for method in item.as_object().unwrap().keys() {
+            if method != "parameters" {
+                operations.insert((method.to_uppercase(), path.join("/")));
+            }
+        }
+    }
+    operations
+}
+
+/// What stands between quotation marks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('"').skip(1).step_by(2).collect()
+}
+
+/// `["provider-keys", id, "secret"]` as `/provider-keys/{}/secret`.
+fn path(pattern: &str) -> String {
+    let inner = pattern.split_once('[').unwrap().1;
+    let inner = inner.split_once(']').unwrap().0;
+    inner
+        .split(',')
+        .map(str::trim)
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| match quoted(segment).first() {
+            Some(word) => format!("/{word}"),
+            None => "/{}".to_owned(),
+        })
+        .collect()
+}
+
+/// The operations of the three dispatchers.
+fn dispatched() -> Operations {
+    let mut operations = Operations::new();
+    let mut add = |method: &str, path: String| {
+        assert!(operations.insert((method.to_owned(), path)));
+    };
+
+    // Before the token is looked at: `if path == "/api/healthz" && request.method == Method::GET`.
+    for line in KEYS
+        .lines()
+        .filter(|line| line.trim().starts_with("if path == "))
+    {
+        assert!(line.contains("Method::GET"), "{line}");
+        add("GET", quoted(line)[0].to_owned());
+    }
+    // `("GET", ["workspaces", id]) => …`, and the same within `(_, [kind @ ("agents" | "gateways"), rest @ ..])`.
+    let mut kinds = vec![String::new()];
+    for line in KEYS.lines().map(str::trim) {
+        let Some((pattern, _)) = line.split_once(" => ") else {
+            continue;
+        };
+        if pattern.starts_with("(_, [kind @") {
+            kinds = quoted(pattern)
+                .iter()
+                .map(|kind| format!("/{kind}"))
+                .collect();
+        } else if pattern.starts_with("(\"") {
+            let method = quoted(pattern)[0];
+            let rest = path(pattern.split_once(',').unwrap().1);
+            for kind in &kinds {
+                add(method, format!("/api{kind}{rest}"));
+            }
+        } else if pattern == "_" {
+            kinds = vec![String::new()];
+        }
+    }
+
+    // `"/v1/embeddings" => (Self::Forward(…), Method::POST),`
+    for line in SURFACE
+        .lines()
+        .filter(|line| line.trim().starts_with("\"/v1/"))
+    {
+        let method = if line.contains("Method::POST") {
+            "POST"
+        } else {
+            "GET"
+        };
+        add(method, quoted(line)[0].to_owned());
+    }
+    assert!(SURFACE.contains("strip_prefix(\"/v1/models/\")"));
+    add("GET", "/v1/models/{}".to_owned());
+
+    // `"/webhooks/stripe" => "STRIPE_WEBHOOK_SECRET",`
+    assert!(BILLING.contains("request.method != Method::POST"));
+    for line in BILLING
+        .lines()
+        .filter(|line| line.trim().starts_with("\"/webhooks/"))
+    {
+        add("POST", quoted(line)[0].to_owned());
+    }
+    operations
+}
+
+#[test]
+fn what_is_documented_is_what_is_served() {
+    let (documented, dispatched) = (documented(&document()), dispatched());
+    let only = |a: &Operations, b: &Operations| a.difference(b).cloned().collect::<Vec<_>>();
+    assert_eq!(
+        only(&documented, &dispatched),
+        [],
+        "documented, and not served"
+    );
+    assert_eq!(
+        only(&dispatched, &documented),
+        [],
+        "served, and not documented"
+    );
+    // The text above has been understood at all.
+    for (method, path) in [
+        ("GET", "/api/healthz"),
+        ("PUT", "/api/provider-keys/{}/secret"),
+        ("PUT", "/api/gateways/{}/tags"),
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/webhooks/standard"),
+    ] {
+        assert!(dispatched.contains(&(method.to_owned(), path.to_owned())));
+    }
+}
+
+#[test]
+fn the_document_holds_together() {
+    let document = document();
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    references(&document, &document);
+    let mut ids = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if method == "parameters" {
+                continue;
+            }
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id} stands twice");
+            assert!(operation["summary"].is_string(), "{id} has no summary");
+            let named: BTreeSet<&str> = [&item["parameters"], &operation["parameters"]]
+                .into_iter()
+                .filter_map(Value::as_array)
+                .flatten()
+                .map(|parameter| resolve(&document, parameter))
+                .filter(|parameter| parameter["in"] == "path")
+                .map(|parameter| parameter["name"].as_str().unwrap())
+                .collect();
+            let wanted: BTreeSet<&str> = path
+                .split('/')
+                .filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'))
+                .collect();
+            assert_eq!(named, wanted, "parameters of {id}");
+        }
+    }
+}
+
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        None => value,
+        Some(reference) => document
+            .pointer(reference.strip_prefix('#').unwrap())
+            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
+    }
+}
+
+fn references(document: &Value, value: &Value) {
+    resolve(document, value);
+    match value {
+        Value::Object(object) => object.values().for_each(|v| references(document, v)),
+        Value::Array(array) => array.iter().for_each(|v| references(document, v)),
+        _ => {}
+    }
+}
+
+/// The properties of a schema, and those that it requires.
+fn fields(document: &Value, schema: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let schema = &document["components"]["schemas"][schema];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let properties = schema["properties"].as_object().expect("a schema");
+    let required = schema["required"].as_array();
+    (
+        properties.keys().cloned().collect(),
+        required.into_iter().flatten().map(text).collect(),
+    )
+}
+
+/// The fields that serde writes, named as `/api` shows them.
+fn written(resource: &impl Serialize) -> BTreeSet<String> {
+    let value = serde_json::to_value(resource).unwrap();
+    let names = value.as_object().unwrap().keys();
+    names
+        .map(|name| match name.as_str() {
+            "revision" => "etag".to_owned(),
+            other => other.to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn schemas_of_answers_have_the_fields_that_are_written() {
+    let at = Timestamp(0);
+    let workspace = Workspace {
+        id: String::new(),
+        name: String::new(),
+        plan: String::new(),
+        access: Access::Open,
+        default_configuration: None,
+        created_at: at,
+        revision: 1,
+    };
+    let version = KeyVersion {
+        version: 1,
+        created_at: at,
+    };
+    let provider_key = ProviderKey {
+        id: String::new(),
+        provider: String::new(),
+        name: String::new(),
+        masked: String::new(),
+        version: 1,
+        base_url: None,
+        options: BTreeMap::new(),
+        default: true,
+        enabled: true,
+        tags: BTreeMap::new(),
+        health: Health::Unknown,
+        managed_by: ManagedBy::Manual,
+        created_at: at,
+        rotated_at: None,
+        last_used_at: None,
+        versions: vec![version.clone()],
+        revision: 1,
+    };
+    let named = Named {
+        id: String::new(),
+        name: String::new(),
+        tags: BTreeMap::new(),
+        managed_by: ManagedBy::Manual,
+        created_at: at,
+        revision: 1,
+    };
+    let gateway_key = GatewayKey {
+        id: String::new(),
+        name: String::new(),
+        masked: String::new(),
+        agent: String::new(),
+        gateway: None,
+        team: None,
+        expires_at: None,
+        revoked_at: None,
+        created_at: at,
+        last_used_at: None,
+        revision: 1,
+    };
+    let attempt = Attempt {
+        provider: Cow::Borrowed(""),
+        provider_key: None,
+        status: None,
+        code: None,
+        milliseconds: 0,
+    };
+    let record = RequestRecord {
+        id: Cow::Borrowed(""),
+        at,
+        milliseconds: 0,
+        gateway_key: Cow::Borrowed(""),
+        agent: Cow::Borrowed(""),
+        gateway: None,
+        team: None,
+        path: Cow::Borrowed(""),
+        route: None,
+        provider: None,
+        model: None,
+        provider_key: None,
+        credential: None,
+        status: 200,
+        code: None,
+        stream: false,
+        outcome: None,
+        attempts: vec![attempt.clone()],
+    };
+    let document = document();
+    for (schema, written) in [
+        ("Workspace", written(&workspace)),
+        ("KeyVersion", written(&version)),
+        ("ProviderKey", written(&provider_key)),
+        ("Named", written(&named)),
+        ("GatewayKey", written(&gateway_key)),
+        ("Attempt", written(&attempt)),
+        ("RequestRecord", written(&record)),
+    ] {
+        let (properties, mut required) = fields(&document, schema);
+        assert_eq!(properties, written, "{schema}");
+        if schema == "ProviderKey" {
+            required.insert("versions".to_owned());
+        }
+        assert_eq!(required, written, "what {schema} requires");
+    }
+}
+
+/// The fields of a `struct` that serde reads, and those that must be there.
+fn read(source: &str, name: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let start = format!("struct {name} {{\n");
+    let body = source.split_once(&start).expect("the struct").1;
+    let body = body.split_once("\n}").unwrap().0;
+    let (mut all, mut required) = (BTreeSet::new(), BTreeSet::new());
+    let mut default = false;
+    for line in body.lines().map(str::trim) {
+        if line.starts_with('#') {
+            default |= line.contains("default");
+            continue;
+        }
+        let (field, kind) = line.split_once(": ").unwrap();
+        all.insert(field.to_owned());
+        if !std::mem::take(&mut default) && !kind.starts_with("Option<") {
+            required.insert(field.to_owned());
+        }
+    }
+    (all, required)
+}
+
+#[test]
+fn schemas_of_bodies_have_the_fields_that_are_read() {
+    let workspaces = include_str!("../src/workspaces.rs");
+    let provider_keys = include_str!("../src/provider_keys.rs");
+    let gateway_keys = include_str!("../src/gateway_keys.rs");
+    let named = include_str!("../src/named.rs");
+    let document = document();
+    for (schema, source, name) in [
+        ("WorkspaceCreate", workspaces, "Create"),
+        ("WorkspacePatch", workspaces, "Patch"),
+        ("ProviderKeyCreate", provider_keys, "Create"),
+        ("ProviderKeyPatch", provider_keys, "Patch"),
+        ("Rotation", provider_keys, "Rotate"),
+        ("GatewayKeyCreate", gateway_keys, "Create"),
+        ("GatewayKeyPatch", gateway_keys, "Patch"),
+        ("NamedCreate", named, "Create"),
+        ("NamedPatch", named, "Patch"),
+    ] {
+        let (mut all, required) = read(source, name);
+        if schema == "GatewayKeyCreate" {
+            // Read only to be refused in words.
+            for refused in ["configuration", "limits", "budget"] {
+                assert!(all.remove(refused), "{refused}");
+            }
+        }
+        assert_eq!(fields(&document, schema), (all, required), "{schema}");
+        let open = &document["components"]["schemas"][schema]["additionalProperties"];
+        assert_eq!(open, false, "{schema} takes unknown fields");
+    }
+}
+
+/// Every code, with its status.
+fn codes() -> BTreeMap<String, u16> {
+    let tags = [
+        TagError::LimitExceeded(51),
+        TagError::KeyEmpty,
+        TagError::KeyTooLong(String::new(), 129),
+        TagError::ValueTooLong(String::new(), 257),
+        TagError::KeyReserved(String::new()),
+        TagError::KeyRepeated(String::new()),
+        TagError::ValueInvalid(String::new()),
+    ];
+    let codes = Code::ALL
+        .iter()
+        .map(|code| (code.text.to_owned(), code.status));
+    codes
+        .chain(tags.iter().map(|error| (error.code().to_owned(), 400)))
+        .collect()
+}
+
+#[test]
+fn every_code_is_in_the_document() {
+    let document = document();
+    let listed = document["components"]["schemas"]["ErrorCode"]["enum"].as_array();
+    let listed = listed.unwrap().iter().map(|code| code.as_str().unwrap());
+    let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+    assert_eq!(listed, codes().into_keys().collect());
+}
+
+/// `docs/errors.md` has a section per code, under the heading that errors link to, which begins with the status.
+#[test]
+fn every_code_is_explained() {
+    let mut explained = BTreeMap::new();
+    for section in ERRORS.split("\n### ").skip(1) {
+        let (heading, text) = section.split_once('\n').unwrap();
+        let status = text.trim().strip_prefix("Status ").unwrap_or_default();
+        let status = status.split('.').next().unwrap().parse();
+        let status = status.unwrap_or_else(|_| panic!("{heading} does not begin with its status"));
+        assert!(
+            explained.insert(heading.to_owned(), status).is_none(),
+            "{heading} stands twice"
+        );
+    }
+    assert_eq!(explained, codes());
+}
