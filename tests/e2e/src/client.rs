@@ -359,12 +359,25 @@ impl Reply {
         let lockgate = &error["lockgate"];
         let id = lockgate["request_id"].as_str().unwrap_or_default();
         assert!(!id.is_empty(), "no request id: {body}");
-        for field in ["remedy", "docs"] {
+        assert!(
+            lockgate["docs"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "`lockgate.docs` is missing: {body}"
+        );
+        for field in ["route", "provider", "remedy"] {
             assert!(
-                lockgate[field]
+                lockgate.get(field).is_some(),
+                "`lockgate.{field}` is missing: {body}"
+            );
+        }
+        // What is wrong with a request itself, the message says; everything else needs somebody to do something.
+        if matches!(status, 401 | 402 | 403 | 424 | 429 | 500..) {
+            assert!(
+                lockgate["remedy"]
                     .as_str()
                     .is_some_and(|text| !text.is_empty()),
-                "`lockgate.{field}` is missing: {body}"
+                "no remedy: {body}"
             );
         }
         assert!(

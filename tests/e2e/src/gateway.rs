@@ -182,7 +182,9 @@ impl Plan {
             .stderr(Stdio::piped());
         for (name, _) in std::env::vars() {
             let foreign = ["LOCKGATE_", "STRIPE_", "STANDARD_", "OPENAI_", "SPIN_"];
-            if foreign.iter().any(|prefix| name.starts_with(prefix)) {
+            // These say where the artefacts are, and are no settings of the gateway.
+            let tool = name.starts_with("LOCKGATE_BUILD_") || name == "LOCKGATE_WASI_HOST";
+            if !tool && foreign.iter().any(|prefix| name.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }

@@ -340,7 +340,8 @@ fn provider_key_formats(env: &Env) {
     ] {
         let body = key_body("openai", "format", &bad);
         let reply = tenant.api(Call::post("/api/provider-keys").json(&body));
-        let error = reply.refusal(400, "invalid_request");
+        let error = reply.refusal(400, "provider_key_format");
+        assert_eq!(error["param"], "secret");
         let text = format!("{} {}", error["message"], error["lockgate"]["remedy"]);
         assert!(
             text.to_lowercase().contains(&says.to_lowercase()),
@@ -353,7 +354,7 @@ fn provider_key_formats(env: &Env) {
         let path = format!("/api/provider-keys/{}/secret", tenant.provider_key_id());
         tenant
             .api(Call::new("PUT", &path).json(&json!({ "secret": bad })))
-            .refusal(400, "invalid_request");
+            .refusal(400, "provider_key_format");
     }
     tenant.next_is_fine();
     // `force` saves it all the same.
@@ -655,13 +656,7 @@ fn pagination(env: &Env) {
     assert_eq!(pages, 3);
     assert_eq!(seen.len(), 7, "each once: {seen:?}");
     assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), wanted);
-    for bad in [
-        "limit=0",
-        "limit=x",
-        "limit=-1",
-        "cursor=nonsense",
-        "limit=3&limt=4",
-    ] {
+    for bad in ["limit=0", "limit=x", "limit=-1", "cursor=nonsense"] {
         let reply = gateway.api(&workspace, Call::get(&format!("/api/agents?{bad}")));
         assert_eq!(reply.status, 400, "{bad}: {}", reply.text());
     }
@@ -1047,7 +1042,7 @@ fn request_log_filters(env: &Env) {
         items(tenant.api(Call::get(&format!("/api/requests?gateway_key={id}")))).len(),
         1
     );
-    for bad in ["?status=x", "?since=yesterday", "?colour=red"] {
+    for bad in ["?status=x", "?since=yesterday"] {
         assert_eq!(
             tenant.api(Call::get(&format!("/api/requests{bad}"))).status,
             400,

@@ -61,9 +61,10 @@ fn events_when_they_come(env: &Env) {
         line.end()
     });
     let tenant = Tenant::at(env.gateway(), &script.base_url());
-    // A loaded machine may be late once; an engine that bunches events is late each time.
-    let mut worst = Vec::new();
-    for attempt in 1..=3 {
+    // A loaded machine is late now and then; an engine that holds an event back does it each time. So each event must
+    // have come in time at least once.
+    let mut best = [Duration::MAX; COUNT];
+    for _ in 0..5 {
         let mut stream = tenant.stream("gpt-4o");
         assert_eq!(stream.status, 200);
         let mut arrived = Vec::new();
@@ -77,17 +78,14 @@ fn events_when_they_come(env: &Env) {
         assert_eq!(arrived.len(), COUNT + 1, "{text}");
         let sent = script.times("event");
         let sent = &sent[sent.len() - COUNT..];
-        let late: Vec<Duration> = arrived
-            .iter()
-            .zip(sent)
-            .map(|(arrived, sent)| arrived.saturating_duration_since(*sent))
-            .collect();
-        if late.iter().all(|late| *late <= TOLERANCE) {
+        for ((arrived, sent), best) in arrived.iter().zip(sent).zip(&mut best) {
+            *best = (*best).min(arrived.saturating_duration_since(*sent));
+        }
+        if best.iter().all(|late| *late <= TOLERANCE) {
             return;
         }
-        worst.push(format!("attempt {attempt}: {late:?}"));
     }
-    panic!("events were held back: {worst:#?}");
+    panic!("events were held back, at best so long: {best:?}");
 }
 
 fn first_event_before_the_second(env: &Env) {
