@@ -12,6 +12,7 @@ use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult};
 use spin_sdk::wasip3::wit_future;
 
 use super::fetch::wording;
+use super::headers;
 use super::wait::{Silence, Watchdog};
 
 /// How long a client may be silent while its request's body is read.
@@ -28,62 +29,79 @@ pub(crate) type Opened = (
 );
 
 /// An unread body, still the host's own.
-pub struct SpinBody {
-    source: Source,
-    length: Option<u64>,
-    idle: Duration,
-}
+pub struct SpinBody(Source);
 
 enum Source {
-    Request(Request),
-    Response(Response),
+    Request {
+        request: Request,
+        length: Option<u64>,
+    },
+    Response {
+        response: Response,
+        sent: Sent,
+        idle: Duration,
+    },
 }
+
+/// How sending a request went.
+pub(crate) type Sent = FutureReader<Result<(), ErrorCode>>;
 
 impl SpinBody {
     /// The body of a client's request; `length` as announced.
     pub(crate) fn of_request(request: Request, length: Option<u64>) -> Self {
-        Self {
-            source: Source::Request(request),
-            length,
-            idle: CLIENT_IDLE,
-        }
+        Self(Source::Request { request, length })
     }
 
-    /// The body of a provider's answer, which may be silent for `idle`.
-    pub(crate) fn of_response(response: Response, length: Option<u64>, idle: Duration) -> Self {
-        Self {
-            source: Source::Response(response),
-            length,
+    /// The body of a provider's answer, which may be silent for `idle`; `sent` belongs to the request it answers.
+    pub(crate) fn of_response(response: Response, sent: Sent, idle: Duration) -> Self {
+        Self(Source::Response {
+            response,
+            sent,
             idle,
+        })
+    }
+
+    /// How long it is, where that was announced.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.0 {
+            Source::Request { length, .. } => *length,
+            Source::Response { response, .. } => headers::announced(&response.get_headers()),
         }
     }
 
     /// How long the sender may be silent.
     pub(crate) fn idle(&self) -> Duration {
-        self.idle
+        match &self.0 {
+            Source::Request { .. } => CLIENT_IDLE,
+            Source::Response { idle, .. } => *idle,
+        }
     }
 
-    /// Turns the resource into its stream.
+    /// Turns the resource into its stream. The host wants to be told how dealing with the body went, and does nothing
+    /// with it.
     pub(crate) fn open(self) -> Opened {
-        let (result, result_reader) = wit_future::new(|| Ok(()));
-        let opened = match self.source {
-            Source::Request(request) => Request::consume_body(request, result_reader),
-            Source::Response(response) => Response::consume_body(response, result_reader),
-        };
-        // Dropped, it writes its `Ok`; only now, since the host is listening and takes it without waking this task.
-        drop(result);
-        opened
+        match self.0 {
+            Source::Request { request, .. } => {
+                let (dealt_with, reader) = wit_future::new(|| Ok(()));
+                let opened = Request::consume_body(request, reader);
+                // Dropped, it writes its `Ok`; only now, since the host listens and takes it without waking this task.
+                drop(dealt_with);
+                opened
+            }
+            // How sending went will do, which is at hand and has the same form.
+            Source::Response { response, sent, .. } => Response::consume_body(response, sent),
+        }
     }
 
     /// Reads the whole body.
     pub(crate) async fn read(self, limit: usize) -> Result<Payload, ReadError> {
         let too_large = Err(ReadError::TooLarge { limit });
-        let expected = match self.length.map(usize::try_from) {
+        let expected = match self.length().map(usize::try_from) {
             Some(Ok(length)) if length <= limit => Some(length),
             Some(_) => return too_large,
             None => None,
         };
-        let mut watchdog = Watchdog::new(self.idle);
+        let mut watchdog = Watchdog::new(self.idle());
         let (mut stream, trailers) = self.open();
         let mut buffer = Vec::with_capacity(expected.unwrap_or(READ).min(TRUSTED_LENGTH));
         // The last byte announced is the end: asking for more would only be another host call.

@@ -1,5 +1,6 @@
 //! Requests to providers, as raw `wasi:http` requests.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -8,11 +9,12 @@ use lockgate_host::{Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, 
 use spin_sdk::wasip3;
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{
-    ErrorCode, Fields, HeaderError, Method as WasiMethod, Request, RequestOptions, Scheme,
+    ErrorCode, Fields, HeaderError, Method as WasiMethod, Request, RequestOptions, Response, Scheme,
 };
 use spin_sdk::wasip3::{wit_future, wit_stream};
 use zeroize::Zeroize as _;
 
+use super::body::Sent;
 use super::headers::Entries;
 use super::{Payload, SpinBody, SpinHeaders, SpinHost};
 use crate::plain::names;
@@ -32,19 +34,16 @@ impl Fetch for SpinHost {
 
     async fn fetch(&self, outbound: Outbound<'_, Self>) -> Result<Inbound<Self>, FetchError> {
         let idle = outbound.idle_timeout;
-        let response = send(outbound).await?;
-        let headers = SpinHeaders::fetch(&response.get_headers());
+        let (response, sent) = send(outbound).await?;
         Ok(Inbound {
             status: response.get_status_code(),
-            body: SpinBody::of_response(response, headers.length(), idle),
-            headers,
+            headers: SpinHeaders::of_response(response.get_headers()),
+            body: SpinBody::of_response(response, sent, idle),
         })
     }
 }
 
-async fn send(
-    outbound: Outbound<'_, SpinHost>,
-) -> Result<wasip3::http::types::Response, FetchError> {
+async fn send(outbound: Outbound<'_, SpinHost>) -> Result<(Response, Sent), FetchError> {
     let target = Target::parse(outbound.url)
         .ok_or_else(|| FetchError::Unreachable("not an absolute http or https URL".to_owned()))?;
     let head = head(&outbound)?;
@@ -63,7 +62,7 @@ async fn send(
     };
     let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
     let options = options(outbound.head_timeout, outbound.idle_timeout);
-    let (request, _sent) = Request::new(head, contents_reader, trailers_reader, Some(options));
+    let (request, sent) = Request::new(head, contents_reader, trailers_reader, Some(options));
     let scheme = if target.tls {
         Scheme::Https
     } else {
@@ -101,7 +100,7 @@ async fn send(
     if let Some(rest) = writing {
         wasip3::spawn(rest);
     }
-    Ok(response)
+    Ok((response, sent))
 }
 
 /// The headers of a request to a provider.
@@ -110,7 +109,7 @@ fn head(outbound: &Outbound<'_, SpinHost>) -> Result<Fields, FetchError> {
     if let Some((headers, allowed)) = outbound.forward {
         entries.extend(
             headers
-                .0
+                .entries()
                 .iter()
                 .filter(|(name, _)| {
                     allowed.iter().any(|other| other.eq_ignore_ascii_case(name))
@@ -154,14 +153,27 @@ fn head(outbound: &Outbound<'_, SpinHost>) -> Result<Fields, FetchError> {
     })
 }
 
+thread_local! {
+    /// The options last used, as they hardly ever change: to clone them is one host call instead of four.
+    static OPTIONS: RefCell<Option<(Duration, Duration, RequestOptions)>> = const { RefCell::new(None) };
+}
+
 /// The host's timeouts. They cover a body that passes unread as well; one that the host does not know it leaves out.
 fn options(head: Duration, idle: Duration) -> RequestOptions {
-    let nanoseconds = |time: Duration| Some(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-    let options = RequestOptions::new();
-    let _unknown = options.set_connect_timeout(nanoseconds(head.min(CONNECT)));
-    let _unknown = options.set_first_byte_timeout(nanoseconds(head));
-    let _unknown = options.set_between_bytes_timeout(nanoseconds(idle));
-    options
+    OPTIONS.with_borrow_mut(|last| {
+        if let Some((last_head, last_idle, options)) = last
+            && (*last_head, *last_idle) == (head, idle)
+        {
+            return options.clone();
+        }
+        let nanoseconds = |time: Duration| Some(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let options = RequestOptions::new();
+        let _unknown = options.set_connect_timeout(nanoseconds(head.min(CONNECT)));
+        let _unknown = options.set_first_byte_timeout(nanoseconds(head));
+        let _unknown = options.set_between_bytes_timeout(nanoseconds(idle));
+        *last = Some((head, idle, options.clone()));
+        options
+    })
 }
 
 fn method(method: &Method) -> WasiMethod {

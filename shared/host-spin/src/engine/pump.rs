@@ -28,13 +28,23 @@ pub(crate) async fn pump(
         watch: Some(watch),
         tail: Tail::default(),
     };
-    let mut watchdog = Watchdog::new(body.idle());
+    let length = body.length();
+    // A body of known length comes in one go: the host's own timeout is enough, and saves this task a timer.
+    let mut watchdog = length.is_none().then(|| Watchdog::new(body.idle()));
     let (mut provider, trailers) = body.open();
-    let passed = pass(&mut provider, &mut client, &mut watchdog, &mut watched.tail).await;
+    let passed = pass(
+        &mut provider,
+        &mut client,
+        length,
+        &mut watchdog,
+        &mut watched.tail,
+    )
+    .await;
     // Before anything else: the provider is to stop where it was not read to its end.
     drop(provider);
     let end = match passed {
-        Passed::All => match trailers.await {
+        Passed::All => End::Complete,
+        Passed::Ended => match trailers.await {
             Ok(_) => End::Complete,
             Err(ErrorCode::ConnectionReadTimeout) => End::Idle,
             Err(code) => End::Broken(wording(&code)),
@@ -43,24 +53,14 @@ pub(crate) async fn pump(
         Passed::ClientLeft => End::ClientLeft,
     };
     let left = end == End::ClientLeft;
-    let whole = end == End::Complete;
     let words = watched.ended(end);
     // A stream whose reader is gone must not be written to again: the host would end the whole instance for it.
     if left {
         return;
     }
-    match words {
-        Some(words) if !words.is_empty() => {
-            // Unwritten ones went nowhere: the client left meanwhile.
-            let _unwanted = client.write_all(words).await;
-        }
-        None if !whole => {
-            // Without a word of ours the client must still see that this was not the end.
-            drop(client);
-            let _client_left = result.write(Err(ErrorCode::HttpResponseIncomplete)).await;
-            return;
-        }
-        _ => {}
+    if let Some(words) = words.filter(|words| !words.is_empty()) {
+        // Unwritten ones went nowhere: the client left meanwhile.
+        let _unwanted = client.write_all(words).await;
     }
     drop(client);
     // Dropped, it says that there are no trailers.
@@ -69,7 +69,10 @@ pub(crate) async fn pump(
 
 /// How passing on came to its end.
 enum Passed {
+    /// Everything that was announced.
     All,
+    /// All that came; whether that was all is not known yet.
+    Ended,
     Silent,
     ClientLeft,
 }
@@ -77,39 +80,47 @@ enum Passed {
 async fn pass(
     provider: &mut StreamReader<u8>,
     client: &mut StreamWriter<u8>,
-    watchdog: &mut Watchdog,
+    length: Option<u64>,
+    watchdog: &mut Option<Watchdog>,
     tail: &mut Tail,
 ) -> Passed {
     let mut buffer = Vec::with_capacity(CHUNK);
-    loop {
+    // The last byte announced is the end: asking for more would only wake this task once more.
+    while length != Some(tail.bytes()) {
         let (result, read) = match next(provider, client, watchdog, buffer).await {
             Ok(read) => read,
             Err(passed) => return passed,
         };
         if result == StreamResult::Dropped {
-            return Passed::All;
+            return Passed::Ended;
         }
-        watchdog.moved();
+        if let Some(watchdog) = watchdog {
+            watchdog.moved();
+        }
         tail.push(&read);
         buffer = client.write_all(read).await;
         if !buffer.is_empty() {
             return Passed::ClientLeft;
         }
     }
+    Passed::All
 }
 
 /// Waits for something to read, looking now and then whether the client is still there.
 async fn next(
     provider: &mut StreamReader<u8>,
     client: &mut StreamWriter<u8>,
-    watchdog: &mut Watchdog,
+    watchdog: &mut Option<Watchdog>,
     buffer: Vec<u8>,
 ) -> Result<(StreamResult, Vec<u8>), Passed> {
     let mut reading = pin!(provider.read(buffer));
     loop {
         let read = poll_fn(|context| match reading.as_mut().poll(context) {
             Poll::Ready(read) => Poll::Ready(Ok(read)),
-            Poll::Pending => watchdog.poll(context).map(Err),
+            Poll::Pending => match watchdog {
+                Some(watchdog) => watchdog.poll(context).map(Err),
+                None => Poll::Pending,
+            },
         })
         .await;
         match read {

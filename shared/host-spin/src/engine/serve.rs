@@ -5,7 +5,7 @@ use spin_sdk::wasip3;
 use spin_sdk::wasip3::http::types::{Method as WasiMethod, Request, Response};
 use spin_sdk::wasip3::{wit_future, wit_stream};
 
-use super::headers::lenient;
+use super::headers;
 use super::pump::pump;
 use super::{SpinBody, SpinHeaders, SpinHost};
 
@@ -30,12 +30,12 @@ fn incoming(request: Request) -> Incoming<SpinHost> {
     } else {
         format!("/{path}")
     };
-    let headers = SpinHeaders::fetch(&request.get_headers());
+    let headers = SpinHeaders::of_request(&request.get_headers());
     Incoming {
         method,
         path,
         query,
-        body: SpinBody::of_request(request, headers.length()),
+        body: SpinBody::of_request(request, headers::length(&headers)),
         headers,
     }
 }
@@ -60,28 +60,16 @@ fn respond(answer: Answer<SpinHost>) -> Response {
     let Answer {
         status,
         from,
-        set,
+        mut set,
         body,
     } = answer;
     let pumped = !matches!(body, AnswerBody::Through(_));
-    let mut entries = from.map_or_else(Vec::new, |from| from.passable(pumped));
-    entries.retain(|(name, _)| {
-        !set.iter()
-            .any(|(other, _)| other.eq_ignore_ascii_case(name))
-    });
-    entries.extend(
-        set.into_iter()
-            .map(|(name, value)| (name.to_owned(), value.into_owned().into_bytes())),
-    );
     if let AnswerBody::Bytes(bytes) = &body
         && !matches!(status, 204 | 304)
     {
-        entries.push((
-            "content-length".to_owned(),
-            bytes.len().to_string().into_bytes(),
-        ));
+        set.push(("content-length", bytes.len().to_string().into()));
     }
-    let fields = lenient(&entries);
+    let fields = headers::answer(from, pumped, &set);
     let (response, _sent) = match body {
         AnswerBody::Through(body) => {
             let (stream, trailers) = body.open();
@@ -109,8 +97,8 @@ fn respond(answer: Answer<SpinHost>) -> Response {
             Response::new(fields, Some(reader), trailers_reader)
         }
     };
-    // A status outside HTTP's range can only have come from a provider.
-    if response.set_status_code(status).is_err() {
+    // A new response has the status 200. One outside HTTP's range can only have come from a provider.
+    if status != 200 && response.set_status_code(status).is_err() {
         let _always_valid = response.set_status_code(502);
     }
     response

@@ -2,6 +2,10 @@
 
 use lockgate_host::WITHHELD_HEADERS;
 
+/// Those of [`WITHHELD_HEADERS`] that `wasi:http` lets a guest name. It keeps the others, which belong to the connection,
+/// from guests itself.
+pub(crate) const NOT_OF_THE_CONNECTION: &[&str] = &["te", "trailer", "set-cookie", "server"];
+
 /// Whether a provider's header `name` stays behind. `connection` is what the answer's own `connection` header names.
 pub(crate) fn withheld(name: &str, connection: &[u8]) -> bool {
     among(WITHHELD_HEADERS, name) || named_by_connection(connection, name)
@@ -31,6 +35,26 @@ fn named_by_connection(connection: &[u8], name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What wasmtime's `wasi:http` forbids guests.
+    const OF_THE_CONNECTION: &[&str] = &[
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "transfer-encoding",
+        "upgrade",
+        "host",
+        "http2-settings",
+    ];
+
+    #[test]
+    fn every_withheld_header_is_accounted_for() {
+        let known =
+            |name: &&&str| NOT_OF_THE_CONNECTION.contains(name) || OF_THE_CONNECTION.contains(name);
+        assert_eq!(WITHHELD_HEADERS.iter().find(|name| !known(name)), None);
+    }
 
     #[test]
     fn hop_by_hop_and_withheld_names_stay_behind() {
