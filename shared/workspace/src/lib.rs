@@ -5,6 +5,7 @@
 //! [`authority::answer`] decides, in one transaction.
 #![forbid(unsafe_code)]
 
+pub mod allowance;
 mod ask;
 pub mod authority;
 pub mod gateway_key;

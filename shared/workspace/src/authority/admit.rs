@@ -2,6 +2,7 @@
 
 use lockgate_host::{StoreError, Tx};
 
+use crate::allowance::lease_within;
 use crate::lease::Lengths;
 use crate::question::{Admission, Admit, Denial, Reply};
 use crate::snapshot::{Identity, KeyPointer, SealedPointer, Snapshot};
@@ -47,7 +48,8 @@ pub(super) fn admit(
         if at.0 <= now_ms {
             return Ok(Reply::Admission(Box::new(Admission::Expired(at))));
         }
-        lease_ms = lease_ms.min(at.0.saturating_sub(now_ms));
+        // The isolate's clock may be slower than this one.
+        lease_ms = lease_ms.min(lease_within(at.0.saturating_sub(now_ms)));
     }
     let snapshot = if admit.known == Some(version) {
         None

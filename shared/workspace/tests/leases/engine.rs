@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use lockgate_host::{
@@ -16,7 +17,7 @@ use lockgate_workspace::Settings;
 use lockgate_workspace::authority;
 
 use super::sqlite::{Crash, MemoryDatabase, now};
-use super::world::{Clock, World};
+use super::world::{Clock, TRUE_RATE, World};
 
 /// What is deliberately done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,16 @@ pub(crate) enum Fault {
     NoStepCheck,
     /// The isolate compares with the time of asking, and does not remember what its clock has shown since.
     NoWatermark,
-    /// The isolate takes over whatever snapshot comes last.
-    OlderSnapshotWins,
-    /// An allowance is given back as often as the message comes.
+    /// The isolate serves from whatever snapshot came last, under any lease.
+    OtherSnapshot,
+    /// Isolates and writers whose clocks differ by more than the margin: the limit of what is promised.
+    TooMuchDrift,
+    /// What is unused of an allowance is given back as often as the message comes.
     GiveBackTwice,
+    /// The authority keeps its ledger in memory, and a restart loses it.
+    RestartForgetsLedger,
+    /// The isolate goes on using an allowance after its lease.
+    UseAfterLease,
 }
 
 /// How the network of a world behaves.
@@ -58,6 +65,15 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// Everything arrives, at once and once.
+    pub(crate) const QUIET: Self = Self {
+        usual_us: 0,
+        slow_us: 0,
+        slow: 0,
+        lost: 0,
+        repeated: 0,
+    };
+
     /// How long the next message takes, µs.
     pub(crate) fn delay(&self, world: &World) -> u64 {
         let rng = world.rng();
@@ -166,8 +182,7 @@ pub(crate) struct Seat {
     pub(crate) name: String,
     pub(crate) place: Rc<Place>,
     pub(crate) clock: Clock,
-    /// Settings in force here; a new length reaches one place after the other.
-    pub(crate) settings: RefCell<Rc<Settings>>,
+    lease_ms: Cell<u64>,
     database: Option<AtHand>,
 }
 
@@ -182,14 +197,14 @@ impl SimHost {
         name: String,
         place: &Rc<Place>,
         clock: Clock,
-        settings: Rc<Settings>,
+        lease_ms: u64,
         at_hand: bool,
     ) -> Self {
         Self(Rc::new(Seat {
             name,
             place: place.clone(),
             clock,
-            settings: RefCell::new(settings),
+            lease_ms: Cell::new(lease_ms),
             database: at_hand.then(|| AtHand(place.clone())),
         }))
     }
@@ -198,8 +213,14 @@ impl SimHost {
         &self.0
     }
 
-    pub(crate) fn settings(&self) -> Rc<Settings> {
-        self.0.settings.borrow().clone()
+    /// Settings in force here.
+    pub(crate) fn settings(&self) -> &'static Settings {
+        settings(self.0.lease_ms.get())
+    }
+
+    /// A new lease length has reached this place.
+    pub(crate) fn configure(&self, lease_ms: u64) {
+        self.0.lease_ms.set(lease_ms);
     }
 }
 
@@ -289,7 +310,7 @@ impl Background for SimHost {
 impl KeyValue for SimHost {
     async fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         // It may be slow to show what is there.
-        if self.0.place.world.rng().percent(20) {
+        if self.0.place.world.rng().percent(10) {
             return Ok(None);
         }
         Ok(self.0.place.kv.borrow().get(key).cloned())
@@ -322,11 +343,30 @@ fn setting(name: &str) -> Option<String> {
     }
 }
 
-/// Settings with this lease length.
-pub(crate) fn settings(host: &SimHost, lease_ms: u64) -> Rc<Settings> {
-    let mut settings = now(Settings::load(host)).unwrap();
-    settings.lease_ms = lease_ms;
-    Rc::new(settings)
+/// The lease lengths that are set in simulations, ms.
+pub(crate) const LENGTHS: [u64; 7] = [0, 50, 200, 500, 1_000, 2_000, 10_000];
+
+/// Settings with one of [`LENGTHS`], read once as an isolate reads them.
+pub(crate) fn settings(lease_ms: u64) -> &'static Settings {
+    static LOADED: LazyLock<BTreeMap<u64, Settings>> = LazyLock::new(|| {
+        let world = World::new(0, false);
+        let place = Place::new(
+            &world,
+            MemoryDatabase::new(),
+            Clock::new(TRUE_RATE, 0),
+            Network::QUIET,
+            Fault::None,
+        );
+        let clock = Clock::new(TRUE_RATE, 0);
+        let host = SimHost::new(String::new(), &Rc::new(place), clock, 0, false);
+        let load = |lease_ms| {
+            let mut settings = now(Settings::load(&host)).unwrap();
+            settings.lease_ms = lease_ms;
+            (lease_ms, settings)
+        };
+        LENGTHS.into_iter().map(load).collect()
+    });
+    &LOADED[&lease_ms]
 }
 
 impl Random for SimHost {

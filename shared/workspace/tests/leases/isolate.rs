@@ -1,13 +1,13 @@
 //! The isolate's side of a lease: what may be served without asking, and what an answer is good for.
 //!
-//! These are the rules that whoever keeps leases has to follow; each that can be broken alone has a
-//! [`Fault`](super::engine::Fault) of its own.
+//! These are the rules that whoever keeps leases has to follow (the proxy function's admission does); each that can
+//! be broken alone has a [`Fault`](super::engine::Fault) of its own.
 //!
 //! 1. A lease counts from before the question was sent.
 //! 2. The clock is compared with the latest it has shown here. If it went back, every lease ends, and so do those
 //!    that are being asked for.
-//! 3. A snapshot is never replaced by an older one, and a lease is served only from a snapshot at least as new as the
-//!    one it was granted on.
+//! 3. A lease is served from the snapshot that it was granted on, not from what another answer has brought since;
+//!    answers overtake each other.
 //! 4. A request that has asked may be served from the answer, however late it came; others only while the lease holds.
 //! 5. Nothing is refused from a snapshot.
 
@@ -30,12 +30,10 @@ pub(crate) struct View {
 }
 
 /// A lease on one gateway key.
-struct Held {
+struct Grant {
+    view: View,
     lease: Lease,
-    asked_at: u64,
     ends_at: u64,
-    version: u64,
-    identity: Rc<Identity>,
 }
 
 /// What came of asking for admission.
@@ -60,8 +58,9 @@ pub(crate) struct Isolate(Rc<Memory>);
 struct Memory {
     host: SimHost,
     fault: Fault,
-    snapshot: RefCell<Option<Rc<Snapshot>>>,
-    held: RefCell<BTreeMap<String, Held>>,
+    grants: RefCell<BTreeMap<String, Grant>>,
+    /// The newest snapshot, which need not be sent again.
+    newest: RefCell<Option<Rc<Snapshot>>>,
     latest: Cell<u64>,
     era: Cell<u64>,
 }
@@ -71,8 +70,8 @@ impl Isolate {
         Self(Rc::new(Memory {
             fault: host.seat().place.fault,
             host,
-            snapshot: RefCell::default(),
-            held: RefCell::default(),
+            grants: RefCell::default(),
+            newest: RefCell::default(),
             latest: Cell::new(0),
             era: Cell::new(0),
         }))
@@ -88,7 +87,7 @@ impl Isolate {
         let now = self.0.host.monotonic_ms();
         let watched = !matches!(self.0.fault, Fault::NoStepCheck | Fault::NoWatermark);
         if now < self.0.latest.get() && watched {
-            self.0.held.borrow_mut().clear();
+            self.0.grants.borrow_mut().clear();
             self.0.era.set(self.0.era.get() + 1);
         }
         self.0.latest.set(now);
@@ -98,26 +97,26 @@ impl Isolate {
     /// What `hash` may be served from without asking, and whether the lease should be renewed.
     pub(crate) fn held(&self, hash: &str) -> Option<(View, bool)> {
         let now = self.look();
-        let held = self.0.held.borrow();
-        let held = held.get(hash)?;
-        let snapshot = self.0.snapshot.borrow().clone()?;
+        let grants = self.0.grants.borrow();
+        let grant = grants.get(hash)?;
         let holds = match self.0.fault {
-            Fault::NoStepCheck => now < held.ends_at,
-            _ => held.lease.holds(now),
+            Fault::NoStepCheck => now < grant.ends_at,
+            _ => grant.lease.holds(now),
         };
-        let fits = snapshot.version >= held.version || self.0.fault == Fault::OlderSnapshotWins;
-        (holds && fits).then(|| {
-            let identity = held.identity.clone();
-            (View { identity, snapshot }, held.lease.ages(now))
-        })
+        let mut view = grant.view.clone();
+        if self.0.fault == Fault::OtherSnapshot {
+            view.snapshot = self.0.newest.borrow().clone()?;
+        }
+        holds.then_some((view, grant.lease.ages(now)))
     }
 
     /// Asks for admission; `report`: with what the log has queued, as a renewal beside the traffic does.
     pub(crate) async fn ask(&self, hash: &str, report: bool) -> Asked {
         let (asked_at, era) = (self.look(), self.0.era.get());
+        let known = self.0.newest.borrow().clone();
         let admit = Admit {
             hash: hash.to_owned(),
-            known: self.0.snapshot.borrow().as_ref().map(|s| s.version),
+            known: known.as_ref().map(|snapshot| snapshot.version),
         };
         let question = match Records::new("[]".into()) {
             Some(records) if report => Question::Report {
@@ -141,40 +140,34 @@ impl Isolate {
             return Asked::Refused(*admission);
         };
         let arrived_at = self.look();
-        self.keep(snapshot);
-        let snapshot = self.0.snapshot.borrow().clone();
-        let Some(snapshot) = snapshot.filter(|s| s.version >= version) else {
-            // Only where an older one has been taken over.
-            return Asked::Failed;
+        let snapshot = match (snapshot, known) {
+            (Some(snapshot), _) => Rc::from(snapshot),
+            (None, Some(known)) if known.version == version => known,
+            _ => return Asked::Failed,
         };
+        self.remember(&snapshot);
         let identity = Rc::new(identity);
+        let view = View { identity, snapshot };
         let from = match self.0.fault {
             Fault::CountFromAnswer => arrived_at,
             _ => asked_at,
         };
         if self.0.era.get() == era {
-            let mut held = self.0.held.borrow_mut();
-            if held.get(hash).is_none_or(|held| held.asked_at <= from) {
-                let held_now = Held {
-                    lease: Lease::new(from, lease_ms),
-                    asked_at: from,
-                    ends_at: from + lease_ms,
-                    version,
-                    identity: identity.clone(),
-                };
-                held.insert(hash.to_owned(), held_now);
-            }
+            let grant = Grant {
+                view: view.clone(),
+                lease: Lease::new(from, lease_ms),
+                ends_at: from + lease_ms,
+            };
+            self.0.grants.borrow_mut().insert(hash.to_owned(), grant);
         }
-        Asked::Granted(View { identity, snapshot })
+        Asked::Granted(view)
     }
 
-    /// Rule 3.
-    fn keep(&self, snapshot: Option<Box<Snapshot>>) {
-        let Some(new) = snapshot else { return };
-        let mut mine = self.0.snapshot.borrow_mut();
-        let newer = mine.as_ref().is_none_or(|s| s.version < new.version);
-        if newer || self.0.fault == Fault::OlderSnapshotWins {
-            *mine = Some(Rc::from(new));
+    fn remember(&self, snapshot: &Rc<Snapshot>) {
+        let mut newest = self.0.newest.borrow_mut();
+        let newer = |known: &Rc<Snapshot>| known.version < snapshot.version;
+        if newest.as_ref().is_none_or(newer) || self.0.fault == Fault::OtherSnapshot {
+            *newest = Some(snapshot.clone());
         }
     }
 
