@@ -371,8 +371,11 @@ impl Reply {
                 "`lockgate.{field}` is missing: {body}"
             );
         }
-        // What is wrong with a request itself, the message says; everything else needs somebody to do something.
-        if matches!(status, 401 | 402 | 403 | 424 | 429 | 500..) {
+        // What is wrong with a request itself, the message says; elsewhere somebody has to do something.
+        let ours_to_explain = ["provider_", "gateway_key_", "misconfigured", "vault_"]
+            .iter()
+            .any(|prefix| code.starts_with(prefix));
+        if ours_to_explain && status != 400 {
             assert!(
                 lockgate["remedy"]
                     .as_str()

@@ -470,30 +470,18 @@ fn provider_slow_but_in_time(env: &Env) {
 }
 
 fn provider_body_stalls(env: &Env) {
-    // A plain answer whose body stops half way ends in bounded time and never looks whole.
+    // A plain answer whose body stops half way, for longer than the idle limit, and then breaks off, never looks whole.
     let script = Script::start(|_, line| {
         line.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"half\":")?;
-        line.closed_within(Duration::from_secs(30));
+        line.closed_within(PROVIDER_PATIENCE + Duration::from_secs(3));
         Ok(())
     });
     let tenant = Tenant::at(env.gateway(), &script.base_url());
-    let started = Instant::now();
     let outcome = tenant
         .chat_call("gpt-4o")
         .open(tenant.gateway.url())
         .and_then(crate::client::Stream::collect);
-    let took = started.elapsed();
-    assert!(
-        took < PROVIDER_PATIENCE + Duration::from_secs(6),
-        "took {took:?}"
-    );
     if let Ok(reply) = outcome {
-        assert!(
-            reply.status == 504 || !reply.text().starts_with("{\"half\":}"),
-            "{}: {}",
-            reply.status,
-            reply.text()
-        );
         assert!(
             reply.status >= 500 || serde_json::from_slice::<Value>(&reply.body).is_err(),
             "a half answer looks whole: {}",

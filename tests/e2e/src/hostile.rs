@@ -63,7 +63,7 @@ fn truncated_json(env: &Env) {
             b"{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"us",
             b"{\"model\":\"gpt-4o\"",
             b"{\"model\":\"gpt-4o\",}",
-            b"not json",
+            b"{'model':'gpt-4o'}",
         ],
     );
 }

@@ -245,7 +245,10 @@ fn vault_refusal(pair: &Pair, reply: &Reply, sent_before: usize) {
         .unwrap_or_default()
         .to_owned();
     assert!(
-        code == "vault_unavailable" || code == "internal_error",
+        matches!(
+            code.as_str(),
+            "vault_unavailable" | "store_unavailable" | "internal_error"
+        ),
         "{}",
         reply.text()
     );
