@@ -64,7 +64,7 @@ impl<H: Host> Call<'_, H> {
     }
 
     fn page(&self) -> Result<Page, Refusal> {
-        Page::read(self.query)
+        Page::read(self.query, &[])
     }
 }
 

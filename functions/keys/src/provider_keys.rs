@@ -74,9 +74,11 @@ fn check_format(manifest: &'static Manifest, secret: &Secret, force: bool) -> Re
         Ok(()) => Ok(()),
         // What a header cannot carry is refused all the same.
         Err(_) if force && lockgate_providers::can_be_sent(secret) => Ok(()),
-        Err(error) => Err(Refusal::new(Code::KEY_FORMAT, error.to_string())
+        Err(error) => Err(Refusal::new(Code::INVALID_REQUEST, error.to_string())
             .param("secret")
-            .provider(manifest.slug)),
+            .reason("provider_key_format")
+            .provider(manifest.slug)
+            .remedy(manifest.key_hint)),
     }
 }
 

@@ -7,10 +7,23 @@ use lockgate_workspace::question::{Question, Reply, RequestFilter};
 use lockgate_workspace::resource::Timestamp;
 
 use crate::Call;
-use crate::respond;
+use crate::respond::{self, Page};
+
+/// What the log can be filtered by.
+const FILTERS: &[&str] = &[
+    "gateway_key",
+    "agent",
+    "route",
+    "provider",
+    "model",
+    "credential",
+    "status",
+    "since",
+    "until",
+];
 
 pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
-    let page = call.page()?;
+    let page = Page::read(call.query, FILTERS)?;
     let filter = filter(call.query)?;
     match call
         .ask(Question::ListRequests(filter, page.question()))
@@ -49,15 +62,8 @@ fn filter(query: Option<&str>) -> Result<RequestFilter, Refusal> {
             }
             "since" => filter.since = time()?,
             "until" => filter.until = time()?,
-            "limit" | "cursor" => {}
-            _ => {
-                return Err(Refusal::new(
-                    Code::UNKNOWN_FIELD,
-                    format!("There is no filter `{}`.", name.chars().take(60).collect::<String>()),
-                )
-                .param(name.to_string())
-                .remedy("Known: gateway_key, agent, route, provider, model, credential, status, since, until, limit, cursor."));
-            }
+            // `limit` and `cursor`; everything else has been refused.
+            _ => {}
         }
     }
     Ok(filter)

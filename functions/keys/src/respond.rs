@@ -93,7 +93,8 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn read(query: Option<&str>) -> Result<Self, Refusal> {
+    /// Reads `limit` and `cursor`; what else stands in the query is refused, unless it is one of `others`.
+    pub(crate) fn read(query: Option<&str>, others: &[&str]) -> Result<Self, Refusal> {
         let mut page = Self {
             limit: DEFAULT_LIMIT,
             after: None,
@@ -125,7 +126,17 @@ impl Page {
                         .param("cursor")
                     })?);
                 }
-                _ => {}
+                other if others.contains(&other) => {}
+                other => {
+                    let shown: String = other.chars().take(60).collect();
+                    let known = [&["limit", "cursor"], others].concat().join(", ");
+                    return Err(Refusal::new(
+                        Code::UNKNOWN_FIELD,
+                        format!("There is no query parameter `{shown}` here."),
+                    )
+                    .param(shown)
+                    .remedy(format!("Known: {known}.")));
+                }
             }
         }
         Ok(page)

@@ -110,9 +110,12 @@ async fn forward<H: Host>(
     }
     let (target, credential) = loop {
         let chosen = match ask.target(&caller.snapshot) {
-            Ok(target) => credential::choose(host, settings, &caller, &target)
-                .await
-                .map(|credential| (target, credential)),
+            Ok(target) => {
+                draft.target(&target);
+                credential::choose(host, settings, &caller, &target)
+                    .await
+                    .map(|credential| (target, credential))
+            }
             Err(refusal) => Err(refusal.into()),
         };
         match chosen {

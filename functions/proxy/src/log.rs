@@ -15,6 +15,7 @@ use lockgate_workspace::snapshot::{Identity, Snapshot};
 use lockgate_workspace::{Settings, ask};
 
 use crate::admission::{self, Caller};
+use crate::surface::Target;
 
 /// Longest time a record waits; half a lease, where that is shorter, so that leases in use are renewed before they end.
 const FLUSH_MS: u64 = 500;
@@ -89,10 +90,14 @@ impl Draft {
         self.0.stream.set(stream);
     }
 
+    /// Where the request is to go.
+    pub(crate) fn target(&self, target: &Target<'_>) {
+        self.0.provider.set(Some(target.manifest.slug));
+        *self.0.model.borrow_mut() = Some(target.model.to_owned());
+    }
+
     /// An attempt begins.
-    pub(crate) fn attempt(&self, provider: &'static str, model: &str, provider_key: &str) {
-        self.0.provider.set(Some(provider));
-        *self.0.model.borrow_mut() = Some(model.to_owned());
+    pub(crate) fn attempt(&self, provider_key: &str) {
         *self.0.provider_key.borrow_mut() = Some(provider_key.to_owned());
     }
 

@@ -45,7 +45,7 @@ pub(crate) async fn send<H: Host>(
     draft: &Draft,
 ) -> Result<Inbound<H>, Refusal> {
     let manifest = target.manifest;
-    draft.attempt(manifest.slug, target.model, &credential.key.name);
+    draft.attempt(&credential.key.name);
     let body = match ask.rewritten(target, payload.as_ref()) {
         Some(bytes) => OutboundBody::Bytes(bytes),
         None => OutboundBody::Payload(payload),

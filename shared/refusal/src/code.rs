@@ -29,8 +29,6 @@ codes! {
     UNKNOWN_FIELD = "unknown_field", 400;
     /// Understood, but this version or provider cannot do it.
     UNSUPPORTED_FEATURE = "unsupported_feature", 400;
-    /// The form of a provider key is wrong.
-    KEY_FORMAT = "provider_key_format", 400;
     /// The admin token is missing or wrong.
     ADMIN_TOKEN_INVALID = "admin_token_invalid", 401;
     /// No gateway key was sent.
@@ -90,6 +88,27 @@ codes! {
 }
 
 impl Code {
+    /// The way out where nothing more particular is known.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::INVALID_JSON => "Send one JSON object, in UTF-8.",
+            Self::METHOD_NOT_ALLOWED => "Use the method that the path takes.",
+            Self::MODEL_NOT_FOUND => "GET /v1/models lists what this gateway key can use.",
+            Self::NOT_FOUND => "List what there is, and check the spelling and the workspace.",
+            Self::ALREADY_EXISTS => "Choose another name, or change the one there is.",
+            Self::IN_USE => "Change what needs it first.",
+            Self::MANAGED_DECLARATIVELY => "Change its document and apply the draft.",
+            Self::STALE_ETAG => "Read it again and repeat the change on what it is now.",
+            Self::REQUEST_TOO_LARGE => "Send less at once.",
+            Self::INTERNAL_ERROR | Self::PROVIDER_ERROR | Self::STORE_UNAVAILABLE => {
+                "Try again; if it stays so, whoever runs this gateway has to look into it."
+            }
+            _ if self.status < 500 => "Correct the request.",
+            _ => "Try again.",
+        }
+    }
+
     /// `error.type` on OpenAI surfaces.
     #[must_use]
     pub fn openai_type(self) -> &'static str {

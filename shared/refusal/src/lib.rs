@@ -7,6 +7,7 @@
 mod code;
 mod from;
 
+use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 
 use lockgate_host::{Answer, AnswerBody, Fetch};
@@ -47,7 +48,7 @@ pub struct Details {
     /// For people: what happened.
     pub message: String,
     /// For people: the way out.
-    pub remedy: Option<String>,
+    pub remedy: Cow<'static, str>,
     /// The field of the request that is to blame.
     pub param: Option<String>,
     /// The route that decided.
@@ -76,13 +77,13 @@ impl DerefMut for Refusal {
 }
 
 impl Refusal {
-    /// A refusal with a message and nothing else.
+    /// A refusal with a message and the code's own remedy.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self(Box::new(Details {
             code,
             message: message.into(),
-            remedy: None,
+            remedy: Cow::Borrowed(code.remedy()),
             param: None,
             route: None,
             provider: None,
@@ -92,10 +93,10 @@ impl Refusal {
         }))
     }
 
-    /// Adds the way out.
+    /// Says the way out.
     #[must_use]
-    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+    pub fn remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
+        self.remedy = remedy.into();
         self
     }
 
@@ -130,7 +131,7 @@ impl Refusal {
         put("request_id", Some(request_id));
         put("route", self.route.as_deref());
         put("provider", self.provider.as_deref());
-        put("remedy", self.remedy.as_deref());
+        put("remedy", Some(&self.remedy));
         put("docs", Some(&format!("docs/errors.md#{}", self.code.text)));
         if let Some(reason) = self.reason {
             put("reason", Some(reason));
@@ -138,10 +139,7 @@ impl Refusal {
         if let Some(code) = &self.provider_code {
             put("provider_code", Some(code));
         }
-        let message = match &self.remedy {
-            Some(remedy) => format!("{} {remedy}", self.message),
-            None => self.message.clone(),
-        };
+        let message = format!("{} {}", self.message, self.remedy);
         match shape {
             Shape::OpenAi => json!({"error": {
                 "message": message,
