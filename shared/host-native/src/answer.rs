@@ -9,7 +9,7 @@ use lockgate_host::{AnswerBody, WITHHELD_HEADERS};
 
 use crate::Answer;
 use crate::body::Source;
-use crate::watched::{ResponseBody, Watched};
+use crate::watched::{ResponseBody, Silence, Watched};
 
 pub(crate) fn respond(answer: Answer) -> Response<ResponseBody> {
     let mut headers = match answer.from {
@@ -26,7 +26,7 @@ pub(crate) fn respond(answer: Answer) -> Response<ResponseBody> {
             ResponseBody::Bytes(Bytes::from(bytes))
         }
         AnswerBody::Through(body) => match body.into_source() {
-            Source::Stream(stream, _) => ResponseBody::Through(stream),
+            Source::Stream(stream, idle) => ResponseBody::Through(Silence::new(idle), stream),
             Source::Bytes(bytes) => ResponseBody::Bytes(bytes),
         },
         AnswerBody::Watched(body, watch) => {
@@ -56,8 +56,10 @@ fn withhold(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in WITHHELD_HEADERS {
-        headers.remove(*name);
+    // Few answers have any of them, and comparing names is cheaper than looking each one up.
+    let withheld = |name: &&HeaderName| WITHHELD_HEADERS.contains(&name.as_str());
+    while let Some(name) = headers.keys().find(withheld).cloned() {
+        headers.remove(name);
     }
 }
 
@@ -66,7 +68,7 @@ fn withhold(headers: &mut HeaderMap) {
 fn set(headers: &mut HeaderMap, pairs: Vec<(&'static str, Cow<'static, str>)>) {
     let mut done: Vec<&'static str> = Vec::with_capacity(pairs.len());
     for (name, value) in pairs {
-        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
+        let Some(header) = header_name(name) else {
             continue;
         };
         let bytes = match value {
@@ -82,5 +84,36 @@ fn set(headers: &mut HeaderMap, pairs: Vec<(&'static str, Cow<'static, str>)>) {
             headers.insert(header, value);
             done.push(name);
         }
+    }
+}
+
+/// The name as hyper has it. Short plain ones, which all of ours are, need no copy; `from_static` panics on others.
+fn header_name(name: &'static str) -> Option<HeaderName> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
+        Some(HeaderName::from_static(name))
+    } else {
+        HeaderName::from_bytes(name.as_bytes()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_form_are_taken_or_refused() {
+        for (name, good) in [
+            ("x-a1", true),
+            ("X-A", true),
+            ("x_a", true),
+            ("", false),
+            ("a b", false),
+            ("ä", false),
+        ] {
+            assert_eq!(header_name(name).is_some(), good, "{name}");
+        }
+        let long: &'static str = Box::leak("a".repeat(70_000).into_boxed_str());
+        assert!(header_name(long).is_none());
     }
 }

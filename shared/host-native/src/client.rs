@@ -127,12 +127,8 @@ fn request(outbound: Outbound<'_, NativeHost>) -> Result<Request<Full<Bytes>>, F
     };
     let mut headers = HeaderMap::with_capacity(outbound.set.len() + 16);
     if let Some((from, names)) = outbound.forward {
-        for name in names {
-            let mut values = from.0.get_all(*name).iter();
-            let Some(first) = values.next() else { continue };
-            let name = header_name(name)?;
-            headers.insert(name.clone(), first.clone());
-            for value in values {
+        for (name, value) in &from.0 {
+            if names.contains(&name.as_str()) {
                 headers.append(name.clone(), value.clone());
             }
         }

@@ -1,4 +1,5 @@
-//! Response bodies as hyper takes them, and the watched one among them: passed on as it comes, with its end observed.
+//! Response bodies as hyper takes them. A provider's body is passed on as it comes and not waited for longer than the
+//! idle limit; a watched one, an event stream, is passed on in whole events, with its end observed.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Hyper;
-use lockgate_host::{End, TAIL_BYTES, Watch};
+use lockgate_host::{End, TAIL_BYTES, Watch, WholeEvents};
+use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A response body.
@@ -16,23 +18,40 @@ pub(crate) enum ResponseBody {
     /// Bytes at hand.
     Bytes(Bytes),
     /// A provider's body, as it is.
-    Through(Hyper),
+    Through(Silence, Hyper),
     /// A provider's body, watched.
     Watched(Box<Watched>),
 }
 
+/// Why a body is broken off, which breaks off the client's connection as well.
+#[derive(Debug, Error)]
+pub(crate) enum Cut {
+    /// The provider's connection broke.
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    /// The provider was silent for too long.
+    #[error("the provider fell silent")]
+    Idle,
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Cut;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match self.get_mut() {
             Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Through(stream) => Pin::new(stream).poll_frame(cx),
+            Self::Through(silence, stream) => match Pin::new(stream).poll_frame(cx) {
+                Poll::Ready(frame) => {
+                    silence.broken();
+                    Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
+                }
+                Poll::Pending => silence.poll_exceeded(cx).map(|()| Some(Err(Cut::Idle))),
+            },
             Self::Watched(watched) => watched
                 .poll_data(cx)
                 .map(|data| data.map(|bytes| Ok(Frame::data(bytes)))),
@@ -42,7 +61,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Bytes(bytes) => bytes.is_empty(),
-            Self::Through(stream) => stream.is_end_stream(),
+            Self::Through(_, stream) => stream.is_end_stream(),
             // Polled to its end always: only then does the watcher hear that it was complete.
             Self::Watched(_) => false,
         }
@@ -51,7 +70,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Through(stream) => stream.size_hint(),
+            Self::Through(_, stream) => stream.size_hint(),
             // Last words may follow.
             Self::Watched(_) => SizeHint::default(),
         }
@@ -62,6 +81,7 @@ impl Body for ResponseBody {
 pub(crate) struct Watched {
     source: Option<Upstream>,
     watch: Option<Box<dyn Watch>>,
+    events: WholeEvents,
     tail: Tail,
     bytes: u64,
 }
@@ -81,46 +101,48 @@ impl Watched {
                 crate::body::Source::Bytes(bytes) => Upstream::Bytes(bytes),
             }),
             watch: Some(watch),
+            events: WholeEvents::default(),
             tail: Tail::default(),
             bytes: 0,
         }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let end = match &mut self.source {
-            None => return Poll::Ready(None),
-            Some(Upstream::Bytes(bytes)) if bytes.is_empty() => End::Complete,
-            Some(Upstream::Bytes(bytes)) => {
-                let bytes = std::mem::take(bytes);
-                return Poll::Ready(Some(self.passed(bytes)));
-            }
-            Some(Upstream::Stream(silence, stream)) => loop {
-                match Pin::new(&mut *stream).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(frame))) => {
-                        silence.broken();
-                        // Trailers are withheld.
-                        if let Ok(bytes) = frame.into_data() {
-                            return Poll::Ready(Some(self.passed(bytes)));
+        let end = loop {
+            let piece = match &mut self.source {
+                None => return Poll::Ready(None),
+                Some(Upstream::Bytes(bytes)) if bytes.is_empty() => break End::Complete,
+                Some(Upstream::Bytes(bytes)) => std::mem::take(bytes),
+                Some(Upstream::Stream(silence, stream)) => {
+                    match Pin::new(&mut *stream).poll_frame(cx) {
+                        Poll::Ready(Some(Ok(frame))) => {
+                            silence.broken();
+                            // Trailers are withheld.
+                            frame.into_data().unwrap_or_default()
                         }
+                        Poll::Ready(None) => break End::Complete,
+                        Poll::Ready(Some(Err(error))) => {
+                            break End::Broken(crate::client::causes(&error));
+                        }
+                        Poll::Pending if silence.poll_exceeded(cx).is_ready() => break End::Idle,
+                        Poll::Pending => return Poll::Pending,
                     }
-                    Poll::Ready(None) => break End::Complete,
-                    Poll::Ready(Some(Err(error))) => {
-                        break End::Broken(crate::client::causes(&error));
-                    }
-                    Poll::Pending if silence.poll_exceeded(cx).is_ready() => break End::Idle,
-                    Poll::Pending => return Poll::Pending,
                 }
-            },
+            };
+            self.bytes += piece.len() as u64;
+            self.tail.push(&piece);
+            let whole = self.events.push(piece);
+            if !whole.is_empty() {
+                return Poll::Ready(Some(whole));
+            }
         };
         // Dropping the source first: a provider that fell silent is let go before anything else is done.
         self.source = None;
-        Poll::Ready(self.ended(end).map(Bytes::from).filter(|b| !b.is_empty()))
-    }
-
-    fn passed(&mut self, bytes: Bytes) -> Bytes {
-        self.bytes += bytes.len() as u64;
-        self.tail.push(&bytes);
-        bytes
+        let last = match self.ended(end) {
+            Some(words) => Bytes::from(words),
+            None => self.events.finish(),
+        };
+        Poll::Ready(Some(last).filter(|last| !last.is_empty()))
     }
 
     fn ended(&mut self, end: End) -> Option<Vec<u8>> {
@@ -176,14 +198,14 @@ impl Tail {
 
 /// Measures how long a provider has been silent while we were waiting for it. Time in which the client reads slowly
 /// does not count, since then nobody waits. The timer is left to fire and looked at then, not moved for every piece.
-struct Silence {
+pub(crate) struct Silence {
     limit: Duration,
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Silence {
-    fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
             since: None,
