@@ -16,7 +16,7 @@ fn a_complete_body_ends_with_the_last_words() {
     let address = provider(|mut peer: Peer| {
         while !peer.head().is_empty() {
             peer.send(format!(
-                "{HEAD}4\r\none\n\r\n4\r\ntwo\n\r\n0\r\nx-trailer: withheld\r\n\r\n"
+                "{HEAD}4\r\na:\n\n\r\n4\r\nb:\n\n\r\n0\r\nx-trailer: withheld\r\n\r\n"
             ));
         }
     });
@@ -30,11 +30,11 @@ fn a_complete_body_ends_with_the_last_words() {
             chunk => body.extend(chunk),
         }
     }
-    assert_eq!(body, b"one\ntwo\nbye\n");
+    assert_eq!(body, b"a:\n\nb:\n\nbye\n");
     assert_eq!(
         heard.recv_timeout(PATIENCE).unwrap(),
         Heard {
-            tail: b"one\ntwo\n".to_vec(),
+            tail: b"a:\n\nb:\n\n".to_vec(),
             bytes: 8,
             end: End::Complete
         }
@@ -62,9 +62,9 @@ fn a_body_of_known_length_is_complete_at_that_length() {
 #[test]
 fn a_body_that_breaks_ends_normally_with_the_last_words() {
     for broken in [
-        format!("{HEAD}4\r\none\n\r\n"),
-        format!("{HEAD}4\r\none\n\r\nnonsense\r\n"),
-        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\none\n".to_owned(),
+        format!("{HEAD}4\r\na:\n\n\r\n"),
+        format!("{HEAD}4\r\na:\n\n\r\nnonsense\r\n"),
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\na:\n\n".to_owned(),
     ] {
         let address = provider(move |mut peer: Peer| {
             peer.head();
@@ -73,16 +73,35 @@ fn a_body_that_breaks_ends_normally_with_the_last_words() {
         let (gateway, heard) = watching(address, PATIENCE, Some("error\n"));
         let mut client = gateway.get("/");
         client.head();
-        assert_eq!(client.chunk(), b"one\n");
+        assert_eq!(client.chunk(), b"a:\n\n");
         assert_eq!(client.chunk(), b"error\n");
         assert_eq!(client.chunk(), b"");
         let heard = heard.recv_timeout(PATIENCE).unwrap();
         assert_eq!(
             (heard.tail.as_slice(), heard.bytes),
-            (b"one\n".as_slice(), 4)
+            (b"a:\n\n".as_slice(), 4)
         );
         assert!(matches!(heard.end, End::Broken(_)), "{:?}", heard.end);
     }
+}
+
+#[test]
+fn half_an_event_is_held_until_it_is_whole_and_dropped_when_it_never_is() {
+    let address = provider(move |mut peer: Peer| {
+        peer.head();
+        peer.send(format!("{HEAD}7\r\na:\n\nb:1\r\n"));
+        std::thread::sleep(Duration::from_millis(100));
+        peer.send("5\r\n2\n\nc:\r\n");
+    });
+    let (gateway, heard) = watching(address, PATIENCE, Some("error\n"));
+    let mut client = gateway.get("/");
+    client.head();
+    assert_eq!(client.chunk(), b"a:\n\n");
+    assert_eq!(client.chunk(), b"b:12\n\n");
+    assert_eq!(client.chunk(), b"error\n");
+    assert_eq!(client.chunk(), b"");
+    let heard = heard.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(heard.tail, b"a:\n\nb:12\n\nc:");
 }
 
 #[test]
@@ -90,16 +109,16 @@ fn a_silent_body_is_let_go() {
     let (closed, seen) = channel();
     let address = provider(move |mut peer: Peer| {
         peer.head();
-        peer.send(format!("{HEAD}4\r\none\n\r\n"));
+        peer.send(format!("{HEAD}4\r\na:\n\n\r\n"));
         std::thread::sleep(Duration::from_millis(200));
-        peer.send("4\r\ntwo\n\r\n");
+        peer.send("4\r\nb:\n\n\r\n");
         closed.send(peer.closed()).unwrap();
     });
     let (gateway, heard) = watching(address, Duration::from_millis(300), Some("idle\n"));
     let mut client = gateway.get("/");
     client.head();
-    assert_eq!(client.chunk(), b"one\n");
-    assert_eq!(client.chunk(), b"two\n");
+    assert_eq!(client.chunk(), b"a:\n\n");
+    assert_eq!(client.chunk(), b"b:\n\n");
     let two = Instant::now();
     assert_eq!(client.chunk(), b"idle\n");
     let waited = two.elapsed();
@@ -114,19 +133,19 @@ fn a_client_that_leaves_ends_the_providers_request() {
     let (closed, seen) = channel();
     let address = provider(move |mut peer: Peer| {
         peer.head();
-        peer.send(format!("{HEAD}4\r\none\n\r\n"));
+        peer.send(format!("{HEAD}4\r\na:\n\n\r\n"));
         closed.send(peer.closed()).unwrap();
     });
     let (gateway, heard) = watching(address, PATIENCE, Some("nobody hears"));
     let mut client = gateway.get("/");
     client.head();
-    assert_eq!(client.chunk(), b"one\n");
+    assert_eq!(client.chunk(), b"a:\n\n");
     let left = Instant::now();
     drop(client);
     assert_eq!(
         heard.recv_timeout(PATIENCE).unwrap(),
         Heard {
-            tail: b"one\n".to_vec(),
+            tail: b"a:\n\n".to_vec(),
             bytes: 4,
             end: End::ClientLeft
         }
