@@ -16,6 +16,7 @@ mod lifecycle;
 mod management;
 mod misconfiguration;
 mod passthrough;
+mod provider_keys;
 mod script;
 mod sdk;
 mod secrets;
@@ -38,6 +39,7 @@ fn cases() -> Vec<Case> {
         hostile::cases(),
         streaming::cases(),
         management::cases(),
+        provider_keys::cases(),
         consistency::cases(),
         secrets::cases(),
         misconfiguration::cases(),

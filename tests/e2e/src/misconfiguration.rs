@@ -260,7 +260,10 @@ fn corrupted(env: &Env, which: impl Fn(&str) -> bool) {
     let data = gateway.stop();
     let hit: Vec<_> = databases(&data.path())
         .into_iter()
-        .filter(|file| which(&file.to_string_lossy()))
+        .filter(|file| {
+            let name = file.strip_prefix(data.path()).unwrap_or(file);
+            which(&name.to_string_lossy())
+        })
         .collect();
     assert!(
         !hit.is_empty(),
