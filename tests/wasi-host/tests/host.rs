@@ -229,6 +229,55 @@ async fn a_broken_upstream_is_seen() {
 }
 
 #[tokio::test]
+async fn the_guests_timeouts_hold() {
+    let host = Host::start(&[]).await;
+    let upstream = Upstream::start().await;
+    let (status, body) = host
+        .get(&format!("/t/impatient?{}/silent", upstream.base))
+        .await;
+    assert_eq!(
+        (status, body.as_str()),
+        (502, "ErrorCode::ConnectionReadTimeout")
+    );
+    upstream.saw("given up").await;
+    upstream.seen.lock().unwrap().clear();
+    let body = host
+        .body(&format!("/t/impatient?{}/stalled", upstream.base))
+        .await;
+    assert_eq!(
+        body,
+        "data: 0\n\nevent: error\ndata: ErrorCode::ConnectionReadTimeout\n\n"
+    );
+    upstream.saw("given up").await;
+    // 100 ms between events is within the limit.
+    let body = host
+        .body(&format!("/t/impatient?{}/events", upstream.base))
+        .await;
+    assert!(body.ends_with("data: 4\n\n"), "{body}");
+}
+
+#[tokio::test]
+async fn large_bodies_pass_whole() {
+    let host = Host::start(&[]).await;
+    let sent: Bytes = (0..20 << 20)
+        .map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    for path in ["/t/echo", "/t/copy"] {
+        let request = http::Request::post(format!("{}{path}", host.base))
+            .body(Full::new(sent.clone()))
+            .unwrap();
+        let response = host.client.request(request).await.unwrap();
+        let received = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(
+            received == sent,
+            "{path}: {} of {} bytes",
+            received.len(),
+            sent.len()
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_upstream_learns_that_the_client_left() {
     let host = Host::start(&[]).await;
     for way in ["splice", "raw", "pump"] {

@@ -56,11 +56,7 @@ impl Connection {
     fn execute(&self, statement: &str, parameters: &[Value]) -> Result<QueryResult, Error> {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(statement).map_err(io)?;
-            let columns: Vec<String> = statement
-                .column_names()
-                .into_iter()
-                .map(ToOwned::to_owned)
-                .collect();
+            let columns: Vec<String> = statement.column_names().map(ToOwned::to_owned).collect();
             let width = columns.len();
             let mut rows = statement
                 .query(rusqlite::params_from_iter(parameters))

@@ -39,15 +39,15 @@ fn fixture() -> &'static Path {
 }
 
 /// A running host; killed when dropped.
-pub struct Host {
-    pub base: String,
-    pub client: Client<HttpConnector, Full<Bytes>>,
-    pub child: Child,
+pub(crate) struct Host {
+    pub(crate) base: String,
+    pub(crate) client: Client<HttpConnector, Full<Bytes>>,
+    pub(crate) child: Child,
     _data: tempfile::TempDir,
 }
 
 impl Host {
-    pub async fn start(arguments: &[&str]) -> Self {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let manifest = include_str!("spin.toml").replace("FIXTURE", fixture().to_str().unwrap());
         std::fs::write(data.path().join("spin.toml"), manifest).unwrap();
@@ -83,11 +83,11 @@ impl Host {
         }
     }
 
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.base.strip_prefix("http://").unwrap()
     }
 
-    pub async fn send(&self, path: &str) -> http::Response<Incoming> {
+    pub(crate) async fn send(&self, path: &str) -> http::Response<Incoming> {
         self.client
             .get(format!("{}{path}", self.base).parse().unwrap())
             .await
@@ -95,7 +95,7 @@ impl Host {
     }
 
     /// Status and body of a GET.
-    pub async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = self.send(path).await;
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -103,13 +103,13 @@ impl Host {
     }
 
     /// The body of a GET that answers 200.
-    pub async fn body(&self, path: &str) -> String {
+    pub(crate) async fn body(&self, path: &str) -> String {
         let (status, body) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
 
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let pid = self.child.id().unwrap().to_string();
         assert!(
             std::process::Command::new("kill")
@@ -121,7 +121,7 @@ impl Host {
     }
 
     /// Waits until the key is there.
-    pub async fn key(&self, key: &str) {
+    pub(crate) async fn key(&self, key: &str) {
         for _ in 0..200 {
             if self
                 .body(&format!("/t/kv?get,{key}"))
@@ -137,14 +137,14 @@ impl Host {
 }
 
 /// Speaks just enough HTTP, so that it can also break it.
-pub struct Upstream {
-    pub base: String,
+pub(crate) struct Upstream {
+    pub(crate) base: String,
     /// What happened, for the tests to look at.
-    pub seen: Arc<Mutex<Vec<String>>>,
+    pub(crate) seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Upstream {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::<Mutex<Vec<String>>>::default();
@@ -158,7 +158,7 @@ impl Upstream {
     }
 
     /// Waits until `event` was seen.
-    pub async fn saw(&self, event: &str) {
+    pub(crate) async fn saw(&self, event: &str) {
         for _ in 0..100 {
             if self.seen.lock().unwrap().iter().any(|seen| seen == event) {
                 return;
@@ -216,6 +216,16 @@ async fn serve(stream: TcpStream, log: Arc<Mutex<Vec<String>>>) {
                     .await
                     .unwrap();
                 tokio::time::sleep(Duration::from_millis(50)).await;
+                return;
+            }
+            "/stalled" => {
+                stream
+                    .write_all(format!("{chunked}{}", chunk("data: 0\n\n")).as_bytes())
+                    .await
+                    .unwrap();
+                let mut rest = Vec::new();
+                _ = stream.read_to_end(&mut rest).await;
+                log.lock().unwrap().push("given up".to_owned());
                 return;
             }
             "/endless" => {
