@@ -365,24 +365,18 @@ impl Reply {
                 .is_some_and(|text| !text.is_empty()),
             "`lockgate.docs` is missing: {body}"
         );
-        for field in ["route", "provider", "remedy"] {
+        for field in ["route", "provider"] {
             assert!(
                 lockgate.get(field).is_some(),
                 "`lockgate.{field}` is missing: {body}"
             );
         }
-        // What is wrong with a request itself, the message says; elsewhere somebody has to do something.
-        let ours_to_explain = ["provider_", "gateway_key_", "misconfigured", "vault_"]
-            .iter()
-            .any(|prefix| code.starts_with(prefix));
-        if ours_to_explain && status != 400 {
-            assert!(
-                lockgate["remedy"]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty()),
-                "no remedy: {body}"
-            );
-        }
+        assert!(
+            lockgate["remedy"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "no remedy: {body}"
+        );
         assert!(
             self.header("content-type")
                 .is_some_and(|value| value.starts_with("application/json")),

@@ -152,8 +152,9 @@ fn provider_key_formats(env: &Env) {
     ] {
         let body = key_body("openai", "format", &bad);
         let reply = tenant.api(Call::post("/api/provider-keys").json(&body));
-        let error = reply.refusal(400, "provider_key_format");
+        let error = reply.refusal(400, "invalid_request");
         assert_eq!(error["param"], "secret");
+        assert_eq!(error["lockgate"]["reason"], "provider_key_format");
         let text = format!("{} {}", error["message"], error["lockgate"]["remedy"]);
         assert!(
             text.to_lowercase().contains(&says.to_lowercase()),
@@ -166,7 +167,7 @@ fn provider_key_formats(env: &Env) {
         let path = format!("/api/provider-keys/{}/secret", tenant.provider_key_id());
         tenant
             .api(Call::new("PUT", &path).json(&json!({ "secret": bad })))
-            .refusal(400, "provider_key_format");
+            .refusal(400, "invalid_request");
     }
     tenant.next_is_fine();
     // `force` saves it all the same.
