@@ -22,6 +22,8 @@
 
 #[path = "leases/allowances.rs"]
 mod allowances;
+#[path = "leases/asking.rs"]
+mod asking;
 #[path = "leases/engine.rs"]
 mod engine;
 #[path = "leases/isolate.rs"]

@@ -17,10 +17,10 @@ pub(super) fn admit(
     admit: &Admit,
 ) -> Result<Reply, Denial> {
     let rows = tx.query(
-        "SELECT k.id, k.name, a.name, a.id, g.name, k.team, k.expires_at, k.revoked_at, w.snapshot_version
+        "SELECT k.revoked_at, k.expires_at, w.snapshot_version, k.id, k.name, a.name, a.id, g.name, k.team
          FROM gateway_keys k
          JOIN workspaces w ON w.id = k.workspace
-         JOIN agents a ON a.id = k.agent
+         LEFT JOIN agents a ON a.id = k.agent
          LEFT JOIN gateways g ON g.id = k.gateway
          WHERE k.hash = ?1 AND k.workspace = ?2",
         &[admit.hash.as_str().into(), workspace.into()],
@@ -29,6 +29,12 @@ pub(super) fn admit(
         return Ok(Reply::Admission(Box::new(Admission::Unknown)));
     };
     let mut cells = Cells::new(row);
+    let (revoked_at, expires_at) = (cells.optional_time()?, cells.optional_time()?);
+    if let Some(at) = revoked_at {
+        // Its agent may be gone.
+        return Ok(Reply::Admission(Box::new(Admission::Revoked(at))));
+    }
+    let version = cells.number()?;
     let identity = Identity {
         gateway_key: cells.text()?,
         name: cells.text()?,
@@ -37,12 +43,6 @@ pub(super) fn admit(
         gateway: cells.optional_text()?,
         team: cells.optional_text()?,
     };
-    let expires_at = cells.optional_time()?;
-    let revoked_at = cells.optional_time()?;
-    let version = cells.number()?;
-    if let Some(at) = revoked_at {
-        return Ok(Reply::Admission(Box::new(Admission::Revoked(at))));
-    }
     let mut lease_ms = lengths.lease_ms;
     if let Some(at) = expires_at {
         if at.0 <= now_ms {

@@ -128,9 +128,9 @@ impl Meta {
         }))
     }
 
-    /// Whether a migration is due.
-    pub(super) fn outdated(&self) -> bool {
-        self.schema < MIGRATIONS.len() as u64
+    /// Whether the tables are not those of this version; [`prepare`] migrates them, or refuses.
+    pub(super) fn differs(&self) -> bool {
+        self.schema != MIGRATIONS.len() as u64
     }
 }
 

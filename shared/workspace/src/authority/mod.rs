@@ -84,7 +84,9 @@ fn attempt(tx: &mut dyn Tx, now_ms: u64, envelope: Envelope) -> Result<Outcome, 
     if meta.kek_check != envelope.kek_check {
         return Err(Stop::Denied(Denial::WrongKek, Some(meta.lengths)));
     }
-    if meta.outdated() || meta.lengths.lease_ms != envelope.lease_ms {
+    // Whoever has slept through a longer lease began before the length that is in force now.
+    let adopts = !matches!(envelope.question, Question::RetireLease { .. });
+    if meta.differs() || (adopts && meta.lengths.lease_ms != envelope.lease_ms) {
         return Err(Stop::NotReady);
     }
     let changed = changes(&envelope.question);

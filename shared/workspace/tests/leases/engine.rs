@@ -93,6 +93,8 @@ pub(crate) struct Place {
     pub(crate) clock: Clock,
     pub(crate) network: Network,
     pub(crate) fault: Fault,
+    /// Whether engines end background work as soon as it is begun.
+    pub(crate) ends_background: Cell<bool>,
     restarts: Cell<u64>,
     kv: RefCell<BTreeMap<String, Vec<u8>>>,
 }
@@ -111,6 +113,7 @@ impl Place {
             clock,
             network,
             fault,
+            ends_background: Cell::new(false),
             restarts: Cell::new(0),
             kv: RefCell::default(),
         }
@@ -298,7 +301,9 @@ impl Background for SimHost {
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         let world = &self.0.place.world;
         // An engine may end background work.
-        let dies_at = if world.rng().percent(20) {
+        let dies_at = if self.0.place.ends_background.get() {
+            world.now()
+        } else if self.0.place.network.lost > 0 && world.rng().percent(30) {
             world.now() + world.rng().below(2_000_000)
         } else {
             u64::MAX

@@ -126,7 +126,7 @@ impl Isolate {
             _ => Question::Admit(admit),
         };
         let settings = self.0.host.settings();
-        let answered = ask(&self.0.host, &settings, DEFAULT_WORKSPACE, question).await;
+        let answered = ask(&self.0.host, settings, DEFAULT_WORKSPACE, question).await;
         let Ok(Reply::Admission(admission)) = answered.map(|answered| answered.reply) else {
             return Asked::Failed;
         };
@@ -185,7 +185,7 @@ impl Isolate {
             version: sealed.version,
         };
         let settings = self.0.host.settings();
-        match ask(&self.0.host, &settings, DEFAULT_WORKSPACE, question).await {
+        match ask(&self.0.host, settings, DEFAULT_WORKSPACE, question).await {
             Ok(answered) => match answered.reply {
                 Reply::Ciphertext(text) => Opened::Secret(text),
                 _ => Opened::Failed,

@@ -137,7 +137,7 @@ fn run(
     let Ok(place) = Rc::try_unwrap(place) else {
         panic!("a task outlived its world");
     };
-    let connection = place.database.into_connection();
+    let connection = place.database.connection.into_inner();
     connection.execute_batch("ROLLBACK").unwrap();
     (connection, verdict)
 }

@@ -241,5 +241,5 @@ pub(crate) fn template() -> Connection {
             hash: hash.into(),
         });
     }
-    database.into_connection()
+    database.connection.into_inner()
 }

@@ -224,7 +224,7 @@ impl Sim {
         let what = || format!("{question:?}").chars().take(90).collect::<String>();
         self.world
             .note(|| format!("writer {writer} asks {}", what()));
-        let asked = ask(host, &host.settings(), DEFAULT_WORKSPACE, question.clone()).await;
+        let asked = ask(host, host.settings(), DEFAULT_WORKSPACE, question.clone()).await;
         self.world.note(|| {
             let word = if asked.is_ok() { "has" } else { "failed with" };
             format!("writer {writer} {word} {}", what())
@@ -473,7 +473,7 @@ impl Sim {
     pub(crate) async fn retire(self: Rc<Self>, writer: usize) {
         let host = &self.writers[writer];
         let get = Question::GetWorkspace(DEFAULT_WORKSPACE.into());
-        let Ok(answered) = ask(host, &host.settings(), DEFAULT_WORKSPACE, get).await else {
+        let Ok(answered) = ask(host, host.settings(), DEFAULT_WORKSPACE, get).await else {
             return;
         };
         let lengths = answered.lengths;

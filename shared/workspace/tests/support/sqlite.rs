@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, params_from_iter};
 
 /// A database in memory.
 pub(crate) struct MemoryDatabase {
-    connection: RefCell<Connection>,
+    pub(crate) connection: RefCell<Connection>,
     crash: Cell<Option<Crash>>,
 }
 
@@ -45,11 +45,6 @@ impl MemoryDatabase {
             connection: RefCell::new(connection),
             crash: Cell::new(None),
         }
-    }
-
-    /// The connection again.
-    pub(crate) fn into_connection(self) -> Connection {
-        self.connection.into_inner()
     }
 
     /// Dies in the next transaction.

@@ -1,0 +1,145 @@
+//! Workspaces: the registry's list, and a workspace's own row.
+
+use lockgate_workspace::DEFAULT_WORKSPACE;
+use lockgate_workspace::question::{NamedKind, Page, Question, Reply};
+use lockgate_workspace::resource::{Access, Timestamp, Workspace};
+
+use super::{STALE, START, Store, create_caller, create_key, create_named, not_found, page, taken};
+
+const OTHER: &str = "ws_otheraaaaaaaaaaa";
+
+fn workspace(id: &str, name: &str) -> Workspace {
+    Workspace {
+        id: id.into(),
+        name: name.into(),
+        plan: "free".into(),
+        access: Access::Open,
+        default_configuration: None,
+        created_at: Timestamp(START + 1),
+        revision: 1,
+    }
+}
+
+fn patch(reference: &str, expect: Option<u64>, name: Option<&str>) -> Question {
+    Question::PatchWorkspace {
+        reference: reference.into(),
+        expect,
+        name: name.map(Into::into),
+        access: Some(Access::Enforced),
+    }
+}
+
+fn names(reply: Reply) -> Vec<String> {
+    match reply {
+        Reply::Workspaces(all) => all.into_iter().map(|w| w.name).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn workspaces_are_made_listed_changed_and_forgotten() {
+    let store = Store::new();
+    let other = workspace(OTHER, "other");
+    let made = store.registry(Question::CreateWorkspace(other.clone()));
+    assert_eq!(made, Ok(Reply::Workspace(other.clone())));
+    for reference in ["other", OTHER] {
+        let got = store.registry(Question::GetWorkspace(reference.into()));
+        assert_eq!(got, Ok(Reply::Workspace(other.clone())));
+    }
+    let all = store.registry(Question::ListWorkspaces(page(10))).unwrap();
+    assert_eq!(names(all), ["default", "other"]);
+    let first = store.registry(Question::ListWorkspaces(page(1))).unwrap();
+    assert_eq!(names(first), ["default"]);
+    let after = Some((START, DEFAULT_WORKSPACE.to_owned()));
+    let rest = store.registry(Question::ListWorkspaces(Page { limit: 9, after }));
+    assert_eq!(names(rest.unwrap()), ["other"]);
+
+    let Ok(Reply::Workspace(changed)) = store.registry(patch("other", Some(1), Some("new"))) else {
+        panic!("not changed");
+    };
+    assert_eq!((changed.name.as_str(), changed.revision), ("new", 2));
+    assert_eq!(changed.access, Access::Enforced);
+    let delete = |expect| Question::DeleteWorkspace {
+        id: OTHER.into(),
+        expect,
+    };
+    assert!(store.registry(delete(Some(1))).is_err());
+    assert_eq!(store.registry(delete(Some(2))), Ok(Reply::Done));
+    assert_eq!(
+        store.registry(delete(None)),
+        Err(not_found("workspace", OTHER))
+    );
+}
+
+#[test]
+fn workspaces_are_refused_for_a_reason() {
+    let store = Store::new();
+    let create = |name| Question::CreateWorkspace(workspace(OTHER, name));
+    assert_eq!(
+        store.registry(create("default")),
+        Err(taken("workspace", "default"))
+    );
+    store.registry(create("other")).unwrap();
+    assert_eq!(store.registry(patch("default", Some(9), None)), Err(STALE));
+    let clash = store.registry(patch("default", None, Some("other")));
+    assert_eq!(clash, Err(taken("workspace", "other")));
+    let missing = not_found("workspace", "missing");
+    assert_eq!(
+        store.registry(patch("missing", None, None)),
+        Err(missing.clone())
+    );
+    let get = Question::GetWorkspace("missing".into());
+    assert_eq!(store.registry(get), Err(missing));
+    let long = store.registry(Question::GetWorkspace("x".repeat(999)));
+    assert_eq!(long, Err(not_found("workspace", &"x".repeat(200))));
+}
+
+#[test]
+fn a_workspace_learns_its_row_and_its_snapshot_moves_on() {
+    let store = Store::new();
+    let sync = |name: &str| {
+        let row = workspace(OTHER, name);
+        store.ask_in(OTHER, Question::SyncWorkspace(row)).unwrap();
+        let sql = "SELECT name, snapshot_version FROM workspaces WHERE id = ?1";
+        store.database.sql(sql, &[OTHER.into()]).unwrap().remove(0)
+    };
+    assert_eq!(sync("other"), ["other".into(), 1u64.into()]);
+    assert_eq!(sync("renamed"), ["renamed".into(), 2u64.into()]);
+}
+
+#[test]
+fn a_dropped_workspace_leaves_nothing_and_names_its_secrets() {
+    let store = Store::with_agent();
+    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
+    store.ask(create_caller("gk_1", "app")).unwrap();
+    let refused = store.ask(Question::DropWorkspace);
+    assert_eq!(refused, Err(not_found("workspace", DEFAULT_WORKSPACE)));
+
+    let ask = |question| store.ask_in(OTHER, question).unwrap();
+    ask(Question::SyncWorkspace(workspace(OTHER, "other")));
+    ask(create_named(NamedKind::Agent, "agent_2", "bot"));
+    ask(create_named(NamedKind::Gateway, "gw_2", "edge"));
+    ask(create_key("pk_2", "openai", "prod"));
+    ask(super::rotate("pk_2", 2));
+    ask(create_caller("gk_2", "other app"));
+    let Reply::Entries(mut entries) = ask(Question::DropWorkspace) else {
+        panic!("no entries");
+    };
+    entries.sort();
+    assert_eq!(entries, ["entry pk_2 1", "entry pk_2 2"]);
+    for table in ["provider_keys", "gateway_keys", "agents", "gateways"] {
+        let sql = format!("SELECT id FROM {table} WHERE workspace = ?1");
+        assert!(
+            store
+                .database
+                .sql(&sql, &[OTHER.into()])
+                .unwrap()
+                .is_empty()
+        );
+    }
+    assert_eq!(
+        store.key("prod").id,
+        "pk_1",
+        "the other one's are untouched"
+    );
+}
