@@ -16,8 +16,22 @@ pub fn start() {
 
 /// Serves one HTTP request; the arguments are [`Arrival`]'s.
 #[wasm_bindgen]
-pub fn serve(task: u32, head: String, fields: JsValue, request: JsValue, env: JsValue, ctx: JsValue) {
-    let arrival = Arrival { task, head, fields, request, env, ctx };
+pub fn serve(
+    task: u32,
+    head: String,
+    headers: JsValue,
+    request: JsValue,
+    env: JsValue,
+    ctx: JsValue,
+) {
+    let arrival = Arrival {
+        task,
+        head,
+        headers,
+        request,
+        env,
+        ctx,
+    };
     lockgate_host_cloudflare::serve(arrival, |host, incoming| async move {
         route(&host, incoming).await
     });
@@ -26,9 +40,14 @@ pub fn serve(task: u32, head: String, fields: JsValue, request: JsValue, env: Js
 /// Answers one question to the authority, out of the storage of the Durable Object that was asked.
 #[wasm_bindgen]
 pub fn authority(task: u32, storage: JsValue, question: Vec<u8>) {
-    lockgate_host_cloudflare::authority(task, storage, question, |database, now_ms, question| async move {
-        lockgate_workspace::authority::serve(&database, now_ms, question).await
-    });
+    lockgate_host_cloudflare::authority(
+        task,
+        storage,
+        question,
+        |database, now_ms, question| async move {
+            lockgate_workspace::authority::serve(&database, now_ms, question).await
+        },
+    );
 }
 
 async fn route(host: &Cloudflare, incoming: Incoming<Cloudflare>) -> Answer<Cloudflare> {

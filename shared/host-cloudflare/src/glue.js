@@ -6,10 +6,26 @@
 // middle of a call, as a panic does.
 
 /** What Rust asked to know of itself; see `configure`. */
-const names = { read: [], withheld: [], tail: 0 };
+const names = { head: [], withheld: [], tail: 0 };
 
 /** Bodies that are neither short nor of known length are read in pieces of this size. */
 const PIECE = 65536;
+
+/** How often a body that is followed is looked at. */
+const LOOK_MS = 250;
+
+/** How long a body's branch may go on after the body could not be passed, before that is taken to be the client's doing. */
+const DOUBT_MS = 50;
+const MOST_DOUBT_MS = 1000;
+
+/** How a followed body ended; the numbers are those of `ended` in `answer.rs`. */
+const COMPLETE = 0;
+const BROKEN = 1;
+const IDLE = 2;
+const CLIENT_LEFT = 3;
+
+/** Under this a provider's `Response` has the controller that ends it. */
+const ABORT = Symbol("abort");
 
 /** Statuses that allow no body (Fetch standard, 2.2.3). */
 const BODILESS = new Set([101, 103, 204, 205, 304]);
@@ -78,10 +94,10 @@ function finish(instance, id, value) {
 /** Serves one HTTP request; `undefined` after a panic. */
 function serve(request, env, ctx) {
   const instance = usable();
-  const fields = new Map(request.headers);
+  const headers = request.headers;
   let head = `${request.method}\n${request.url}`;
-  for (const name of names.read) head += `\n${fields.get(name) ?? "\0"}`;
-  return begin(instance, (id) => instance.exports.serve(id, head, fields, request, env, ctx));
+  for (const name of names.head) head += `\n${headers.get(name) ?? "\0"}`;
+  return begin(instance, (id) => instance.exports.serve(id, head, headers, request, env, ctx));
 }
 
 /** Answers one question to the authority; `undefined` after a panic. */
@@ -137,6 +153,11 @@ function failure(error, late) {
   return `B${text}`;
 }
 
+/** Gives up a body unread, so that its connection does not linger. */
+function discard(source) {
+  source.body?.cancel().catch(() => {});
+}
+
 /** Rejects with `"I"` when `promise` takes longer than `ms`. */
 async function within(promise, ms) {
   let timer;
@@ -152,31 +173,33 @@ async function within(promise, ms) {
 
 /** Reads a body whole; rejects with a letter for the kind of failure (see `fetch.rs`) and a text for logs. */
 async function readWhole(source, limit, idleMs) {
-  if (source.body === null) return new Uint8Array(0);
-  const declared = source.headers.get("content-length");
-  const plain = source.headers.get("content-encoding") === null;
-  if (plain && declared !== null && Number(declared) > limit) {
-    source.body.cancel().catch(() => {});
-    throw "L";
+  const length = source.headers.get("content-length");
+  if (length !== null && source.headers.get("content-encoding") === null) {
+    if (Number(length) > limit) {
+      discard(source);
+      throw "L";
+    }
+    // A client's pace is the runtime's business, so there is nothing to watch between its pieces.
+    if (idleMs === 0) return new Uint8Array(await source.arrayBuffer());
   }
-  if (plain && declared !== null && idleMs === 0) return new Uint8Array(await source.arrayBuffer());
+  if (source.body === null) return new Uint8Array(0);
 
   const reader = source.body.getReader({ mode: "byob" });
   const pieces = [];
-  let length = 0;
+  let total = 0;
   for (;;) {
     const reading = reader.read(new Uint8Array(PIECE));
     const { value, done } = idleMs === 0 ? await reading : await within(reading, idleMs);
     if (done) break;
-    length += value.length;
-    if (length > limit) {
+    total += value.length;
+    if (total > limit) {
       reader.cancel().catch(() => {});
       throw "L";
     }
     pieces.push(value);
   }
   if (pieces.length === 1) return pieces[0];
-  const whole = new Uint8Array(length);
+  const whole = new Uint8Array(total);
   let at = 0;
   for (const piece of pieces) {
     whole.set(piece, at);
@@ -186,47 +209,125 @@ async function readWhole(source, limit, idleMs) {
 }
 
 /**
- * Passes `source`'s body on as it arrives, keeping its last bytes, and tells `ended` how it ended. One read and one write
- * a piece; the next read waits for the write, so the client's pace holds the provider back.
+ * Follows a body while it passes to the client, and tells Rust how it ended. The runtime passes the body itself, which
+ * costs a fifth of reading and writing it here; `preventAbort` and `preventClose` leave the client's side open, so that
+ * last words can be said. What passes is looked at on a branch beside it, in large pieces and not for every event. That
+ * branch is read seldom, because a read of an empty branch pulls from the provider: at most one piece each time, so that
+ * a client that stands still holds the provider back.
  */
-async function pump(instance, source, writable, watch, idleMs) {
-  const reader = source.body.getReader();
-  const writer = writable.getWriter();
-  const kept = [];
-  let keptLength = 0;
+async function follow(instance, source, writable, watch, idleMs) {
+  const [through, aside] = source.body.tee();
+  let passed = false;
+  let how = COMPLETE;
+  let hurry = () => {};
+  let doubt;
+  let lastFull = 0;
+
+  const passing = through.pipeTo(writable, { preventClose: true, preventAbort: true }).then(
+    () => undefined,
+    (error) => {
+      // The error reads the same whether the provider or the client has gone. If it was the provider, the branch beside
+      // ends in the same moment, or once its remainder has been read; if it goes on, it was the client.
+      if (how === COMPLETE) how = BROKEN;
+      const since = Date.now();
+      doubt = setInterval(() => {
+        const now = Date.now();
+        if (now - lastFull < DOUBT_MS && now - since < MOST_DOUBT_MS) return;
+        how = CLIENT_LEFT;
+        source[ABORT].abort();
+      }, DOUBT_MS);
+      return String(error?.message ?? error);
+    },
+  ).finally(() => {
+    passed = true;
+    hurry();
+  });
+
+  let tail = new Uint8Array(0);
   let total = 0;
-  let how = 0;
-  let detail = "";
-  let timer;
-  let last = 0;
-  try {
+  const seeing = (async () => {
+    const reader = aside.getReader({ mode: "byob" });
+    let buffer = new ArrayBuffer(PIECE);
+    const pause = Math.min(LOOK_MS, idleMs / 2);
     for (;;) {
-      const { value, done } = await reader.read();
-      if (done) break;
-      total += value.length;
-      await writer.write(value);
+      if (!passed) {
+        let timer;
+        await new Promise((resolve) => {
+          hurry = resolve;
+          timer = setTimeout(resolve, pause);
+        });
+        clearTimeout(timer);
+      }
+      for (let full = true; full; ) {
+        const timer = setTimeout(() => {
+          how = IDLE;
+          source[ABORT].abort();
+        }, idleMs);
+        const { value, done } = await reader.read(new Uint8Array(buffer)).finally(() => clearTimeout(timer));
+        if (done) return true;
+        total += value.length;
+        tail = lastBytes(tail, value);
+        buffer = value.buffer;
+        full = value.length === PIECE;
+        if (full) lastFull = Date.now();
+      }
     }
-  } catch (error) {
-    how = 1;
-    detail = String(error?.message ?? error);
+  })().catch(() => false);
+
+  const detail = await passing;
+  const whole = await seeing;
+  clearInterval(doubt);
+  if (whole && how === BROKEN) how = CLIENT_LEFT;
+
+  const words = guarded(instance, undefined, () =>
+    instance.exports.ended(watch, tail, total, how, how === BROKEN ? detail : ""),
+  );
+  try {
+    const writer = writable.getWriter();
+    if (words !== undefined && how !== CLIENT_LEFT) await writer.write(words);
+    await writer.close();
+  } catch {
+    // The client has gone; nobody is left to tell.
   }
-  const tail = new Uint8Array(0);
-  const words = guarded(instance, undefined, () => instance.exports.ended(watch, tail, total, how, detail));
-  if (words !== undefined) await writer.write(words);
-  await writer.close();
+}
+
+/** The last bytes, as many as Rust wants to see, of `before` followed by `piece`; a copy. */
+function lastBytes(before, piece) {
+  if (piece.length >= names.tail) return piece.slice(-names.tail);
+  const kept = before.subarray(Math.max(0, before.length + piece.length - names.tail));
+  const joined = new Uint8Array(kept.length + piece.length);
+  joined.set(kept);
+  joined.set(piece, kept.length);
+  return joined;
+}
+
+/** Sends what `fetch.rs` wrote: method, URL, the credential's name and value, then names and values to set. */
+async function sent(message, from, allow, body, signal) {
+  const parts = message.split("\n");
+  const headers = { "accept-encoding": "identity" };
+  if (from !== undefined) {
+    for (const name of allow) {
+      const value = from.get(name);
+      if (value !== null) headers[name] = value;
+    }
+  }
+  for (let at = 2; at + 1 < parts.length; at += 2) {
+    if (parts[at] !== "") headers[parts[at]] = parts[at + 1];
+  }
+  return fetch(parts[1], { method: parts[0], headers, body, redirect: "manual", signal });
 }
 
 /** What Rust calls; the signatures are in `glue.rs`. */
 function glueFor(instance) {
   const decoder = new TextDecoder();
-  const allowed = new Map();
+  const allowed = [];
 
   /** Hands the outcome of `promise` to the slot that Rust waits on. */
   function settle(slot, promise) {
     const task = instance.running;
     promise.then(
-      (value) => guarded(instance, task, () => instance.exports.settled(slot, true, value)),
-      (error) => guarded(instance, task, () => instance.exports.settled(slot, false, error)),
+      (value) => guarded(instance, task, () => instance.exports.settled(task.id, slot, true, value)),
+      (error) => guarded(instance, task, () => instance.exports.settled(task.id, slot, false, error)),
     );
   }
 
@@ -241,8 +342,8 @@ function glueFor(instance) {
   }
 
   return {
-    configure(read, withheld, tail) {
-      names.read = read.split("\n");
+    configure(head, withheld, tail) {
+      names.head = head.split("\n");
       names.withheld = withheld.split("\n");
       names.tail = tail;
     },
@@ -268,7 +369,7 @@ function glueFor(instance) {
     },
     sleep(slot, ms) {
       const task = instance.running;
-      return setTimeout(() => guarded(instance, task, () => instance.exports.settled(slot, true, undefined)), ms);
+      return setTimeout(() => guarded(instance, task, () => instance.exports.settled(task.id, slot, true, undefined)), ms);
     },
     clear(timer) {
       quietly(() => clearTimeout(timer));
@@ -283,8 +384,8 @@ function glueFor(instance) {
       const value = env[name];
       return typeof value === "string" ? value : undefined;
     },
-    field(fields, name) {
-      return fields.get(name) ?? undefined;
+    header(headers, name) {
+      return headers.get(name) ?? undefined;
     },
     headersOf(source) {
       return source.headers;
@@ -304,36 +405,28 @@ function glueFor(instance) {
     read(slot, source, limit, idleMs) {
       settle(slot, readWhole(source, limit, idleMs));
     },
-    discard(source) {
-      source.body?.cancel().catch(() => {});
+    discard,
+    allow(list) {
+      return allowed.push(list.split("\n")) - 1;
     },
-    send(slot, method, url, from, allow, set, credential, prefix, secret, body, headMs) {
+    send(slot, message, from, allow, body, headMs) {
       const controller = new AbortController();
       let late = false;
       const timer = setTimeout(() => {
         late = true;
         controller.abort();
       }, headMs);
-      settle(slot, (async () => {
-        try {
-          const headers = { "accept-encoding": "identity" };
-          if (from !== undefined && allow !== "") {
-            let list = allowed.get(allow);
-            if (list === undefined) allowed.set(allow, (list = allow.split("\n")));
-            for (const name of list) {
-              const value = from.get(name);
-              if (value !== undefined && value !== null) headers[name] = value;
-            }
-          }
-          pairs(set, (name, value) => (headers[name] = value));
-          if (credential !== "") headers[credential] = prefix + secret;
-          return await fetch(url, { method, headers, body, redirect: "manual", signal: controller.signal });
-        } catch (error) {
-          throw failure(error, late);
-        } finally {
+      settle(slot, sent(message, from, allowed[allow], body, controller.signal).then(
+        (response) => {
           clearTimeout(timer);
-        }
-      })());
+          response[ABORT] = controller;
+          return response;
+        },
+        (error) => {
+          clearTimeout(timer);
+          throw failure(error, late);
+        },
+      ));
       return controller;
     },
     abort(controller) {
@@ -347,8 +440,12 @@ function glueFor(instance) {
     },
     answerWatched(id, status, from, set, source, watch, idleMs, ctx) {
       const headers = answerHeaders(from, set, true);
+      if (source.body === null) {
+        const words = guarded(instance, instance.running, () => instance.exports.ended(watch, new Uint8Array(0), 0, COMPLETE, ""));
+        return respond(id, status, headers, words);
+      }
       const { readable, writable } = new IdentityTransformStream();
-      ctx.waitUntil(pump(instance, source, writable, watch, idleMs));
+      ctx.waitUntil(follow(instance, source, writable, watch, idleMs));
       respond(id, status, headers, readable);
     },
     kvGet(slot, env, key) {

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use lockgate_host::{Answer, AnswerBody, End, Watch};
 use wasm_bindgen::prelude::*;
 
-use crate::{Cloudflare, fetch, glue};
+use super::{Cloudflare, fetch, glue};
+use crate::plain::unfinished;
 
 thread_local! {
     static WATCHES: RefCell<BTreeMap<u32, Box<dyn Watch>>> = const { RefCell::new(BTreeMap::new()) };
@@ -15,7 +16,12 @@ thread_local! {
 
 /// Hands the answer of a task to JavaScript, in one crossing.
 pub(crate) fn give(task: u32, answer: Answer<Cloudflare>, ctx: &JsValue) {
-    let Answer { status, from, set, body } = answer;
+    let Answer {
+        status,
+        from,
+        set,
+        body,
+    } = answer;
     let from = from.map_or(JsValue::UNDEFINED, |headers| headers.js);
     let set = fetch::lines(set.iter().map(|(name, value)| (*name, value.as_ref())));
     match body {
@@ -34,7 +40,7 @@ pub(crate) fn give(task: u32, answer: Answer<Cloudflare>, ctx: &JsValue) {
     }
 }
 
-/// Tells a watcher how its body ended; called by JavaScript, once. `how` is 0 complete, 1 broken, 2 idle, 3 client left.
+/// Tells a watcher how its body ended, and returns what to send after it; called by JavaScript, once. `how` is 0 complete, 1 broken, 2 idle, 3 client left.
 #[allow(unreachable_pub, reason = "wasm-bindgen exports only what is `pub`")]
 #[wasm_bindgen]
 pub fn ended(watch: u32, tail: &[u8], bytes: f64, how: u32, detail: String) -> Option<Vec<u8>> {
@@ -45,5 +51,8 @@ pub fn ended(watch: u32, tail: &[u8], bytes: f64, how: u32, detail: String) -> O
         3 => End::ClientLeft,
         _ => End::Broken(detail),
     };
-    watch.ended(tail, bytes as u64, end)
+    let words = watch.ended(tail, bytes as u64, end)?;
+    let mut last = unfinished::ending(tail);
+    last.extend_from_slice(&words);
+    Some(last)
 }

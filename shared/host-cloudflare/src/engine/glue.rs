@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = glue)]
-    pub(crate) fn configure(read: &str, withheld: &str, tail: u32);
+    pub(crate) fn configure(head: &str, withheld: &str, tail: u32);
     #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn log(line: &str);
 
@@ -28,7 +28,7 @@ extern "C" {
     pub(crate) fn variable(env: &JsValue, name: &str) -> Option<String>;
 
     #[wasm_bindgen(js_namespace = glue)]
-    pub(crate) fn field(fields: &JsValue, name: &str) -> Option<String>;
+    pub(crate) fn header(headers: &JsValue, name: &str) -> Option<String>;
     #[wasm_bindgen(js_namespace = glue, js_name = headersOf)]
     pub(crate) fn headers_of(source: &JsValue) -> JsValue;
     #[wasm_bindgen(js_namespace = glue, js_name = statusOf)]
@@ -40,19 +40,17 @@ extern "C" {
     pub(crate) fn read(slot: u32, source: &JsValue, limit: f64, idle_ms: f64);
     #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn discard(source: &JsValue);
-    /// Sends a request; returns what [`abort`] takes. `allow` is names, `set` names and values, a line each.
+    /// Keeps a list of header names, a line each, for [`send`]; returns its number.
     #[wasm_bindgen(js_namespace = glue)]
-    #[allow(clippy::too_many_arguments, reason = "one crossing is the point")]
+    pub(crate) fn allow(list: &str) -> u32;
+    /// Sends a request; returns what [`abort`] takes. `message` is, a line each, method, URL, the credential's name and value, then
+    /// names and values of headers to set; `from` the headers from which those of list `allow` are passed on.
+    #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn send(
         slot: u32,
-        method: &str,
-        url: &str,
+        message: &str,
         from: &JsValue,
-        allow: &str,
-        set: &str,
-        credential: &str,
-        prefix: &str,
-        secret: &str,
+        allow: u32,
         body: &JsValue,
         head_ms: f64,
     ) -> JsValue;
@@ -64,7 +62,13 @@ extern "C" {
     #[wasm_bindgen(js_namespace = glue, js_name = answerBytes)]
     pub(crate) fn answer_bytes(task: u32, status: u16, from: &JsValue, set: &str, bytes: Vec<u8>);
     #[wasm_bindgen(js_namespace = glue, js_name = answerThrough)]
-    pub(crate) fn answer_through(task: u32, status: u16, from: &JsValue, set: &str, source: &JsValue);
+    pub(crate) fn answer_through(
+        task: u32,
+        status: u16,
+        from: &JsValue,
+        set: &str,
+        source: &JsValue,
+    );
     #[wasm_bindgen(js_namespace = glue, js_name = answerWatched)]
     #[allow(clippy::too_many_arguments, reason = "one crossing is the point")]
     pub(crate) fn answer_watched(
@@ -91,7 +95,10 @@ extern "C" {
 
     /// Runs `body` in a transaction, which it rolls back where `body` says `false`.
     #[wasm_bindgen(js_namespace = glue, catch)]
-    pub(crate) fn transact(storage: &JsValue, body: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
+    pub(crate) fn transact(
+        storage: &JsValue,
+        body: &mut dyn FnMut() -> bool,
+    ) -> Result<(), JsValue>;
     /// Runs a statement; parameters and rows are packed as `store.rs` says.
     #[wasm_bindgen(js_namespace = glue, catch)]
     pub(crate) fn query(storage: &JsValue, sql: &str, params: &[u8]) -> Result<Vec<u8>, JsValue>;

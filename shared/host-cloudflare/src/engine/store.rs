@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use lockgate_host::{Authority, Database, KeyValue, Row, StoreError, Tx, TxKind, Value};
 use wasm_bindgen::JsValue;
 
-use crate::task::Promised;
-use crate::{Cloudflare, glue};
+use super::task::Promised;
+use super::{Cloudflare, glue};
 
 impl KeyValue for Cloudflare {
     async fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -97,7 +97,9 @@ impl Database for SqlDatabase {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let mut tx = SqlTx { storage: &self.storage };
+        let mut tx = SqlTx {
+            storage: &self.storage,
+        };
         if kind == TxKind::Read {
             return body(&mut tx);
         }
@@ -111,7 +113,9 @@ impl Database for SqlDatabase {
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) => Err(error),
             (_, Err(error)) => Err(sql_error(&error).into()),
-            (None, Ok(())) => Err(StoreError::Unavailable("no transaction was run".to_owned()).into()),
+            (None, Ok(())) => {
+                Err(StoreError::Unavailable("no transaction was run".to_owned()).into())
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use wasm_bindgen::prelude::*;
 
-use crate::glue;
+use super::glue;
 
 struct Task {
     work: Pin<Box<dyn Future<Output = ()>>>,
@@ -30,13 +30,21 @@ thread_local! {
     static TASKS: RefCell<BTreeMap<u32, Task>> = const { RefCell::new(BTreeMap::new()) };
     static SLOTS: RefCell<BTreeMap<u32, Slot>> = const { RefCell::new(BTreeMap::new()) };
     static LAST_SLOT: Cell<u32> = const { Cell::new(0) };
+    /// The task for which a slot is being settled, and whether that woke it.
+    static SETTLING: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
 }
 
 struct Wakes(u32);
 
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
-        glue::wake(self.0);
+        if let Some((id, _)) = SETTLING.get()
+            && id == self.0
+        {
+            SETTLING.set(Some((id, true)));
+        } else {
+            glue::wake(self.0);
+        }
     }
 }
 
@@ -80,10 +88,10 @@ pub fn forget(id: u32) {
     drop(task);
 }
 
-/// Settles a slot; called by JavaScript.
+/// Settles a slot for which `task` asked, and goes on with the task; called by JavaScript.
 #[allow(unreachable_pub, reason = "wasm-bindgen exports only what is `pub`")]
 #[wasm_bindgen]
-pub fn settled(slot: u32, ok: bool, value: JsValue) {
+pub fn settled(task: u32, slot: u32, ok: bool, value: JsValue) {
     let outcome = if ok { Ok(value) } else { Err(value) };
     let before = SLOTS.with_borrow_mut(|slots| {
         // A slot that is gone belonged to a future that was dropped.
@@ -91,7 +99,11 @@ pub fn settled(slot: u32, ok: bool, value: JsValue) {
         Some(std::mem::replace(slot, Slot::Settled(outcome)))
     });
     if let Some(Slot::Waiting(Some(waker))) = before {
+        SETTLING.set(Some((task, false)));
         waker.wake();
+        if let Some((_, true)) = SETTLING.replace(None) {
+            poll(task);
+        }
     }
 }
 

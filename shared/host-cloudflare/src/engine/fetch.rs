@@ -1,54 +1,72 @@
 //! HTTP toward providers, and headers and bodies as the runtime's own objects.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use lockgate_host::{
-    Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, READ_HEADERS, ReadError,
-};
+use lockgate_host::{Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, ReadError};
 use wasm_bindgen::JsValue;
 
-use crate::task::{Promised, millis};
-use crate::{Cloudflare, glue};
+use zeroize::Zeroizing;
 
-/// Headers: those of [`READ_HEADERS`] at hand where they are a client's, all of them in JavaScript.
+use super::task::{Promised, millis};
+use super::{Cloudflare, glue};
+
+thread_local! {
+    static ALLOWED: RefCell<Vec<(Vec<String>, u32)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What nearly every request is asked for, and therefore crosses with its head; the others of
+/// [`lockgate_host::READ_HEADERS`] are fetched when somebody asks.
+pub(crate) const AT_HAND: &[&str] = &[
+    "authorization",
+    "content-type",
+    "content-length",
+    "anthropic-version",
+    "lockgate-route",
+    "lockgate-session",
+    "lockgate-request-id",
+];
+
+/// Headers: those of [`AT_HAND`] where they are a client's, all of them in JavaScript.
 ///
 /// Where a header is repeated the runtime gives its values joined by commas.
 #[derive(Clone)]
 pub struct Headers {
-    /// Something with a `get`: a `Map` for a client's, a `Headers` for a provider's.
+    /// The runtime's `Headers`.
     pub(crate) js: JsValue,
     at_hand: Option<Rc<AtHand>>,
 }
 
 struct AtHand {
     head: String,
-    /// Where in `head` each of [`READ_HEADERS`] is.
-    values: [Option<Range<usize>>; READ_HEADERS.len()],
+    /// Where in `head` each of [`AT_HAND`] is.
+    values: [Option<Range<usize>>; AT_HAND.len()],
 }
 
 impl lockgate_host::Headers for Headers {
     fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         if let Some(at_hand) = &self.at_hand
-            && let Some(index) = READ_HEADERS.iter().position(|read| *read == name)
+            && let Some(index) = AT_HAND.iter().position(|known| *known == name)
         {
             let range = at_hand.values.get(index)?.clone()?;
             return at_hand.head.get(range).map(Cow::Borrowed);
         }
-        glue::field(&self.js, name).map(Cow::Owned)
+        glue::header(&self.js, name).map(Cow::Owned)
     }
 }
 
 /// Takes apart what JavaScript wrote of a request's head: method, URL and header values, a line each.
-pub(crate) fn head(head: String, fields: JsValue) -> (Method, String, Option<String>, Headers) {
+pub(crate) fn head(head: String, headers: JsValue) -> (Method, String, Option<String>, Headers) {
     let mut lines = head.split('\n');
-    let method = crate::method(lines.next().unwrap_or_default());
+    let method = super::method(lines.next().unwrap_or_default());
     let url = lines.next().unwrap_or_default();
-    let target = url
-        .split_once("://")
-        .map_or(url, |(_, rest)| rest.find('/').map_or("/", |at| rest.get(at..).unwrap_or("/")));
+    let target = url.split_once("://").map_or(url, |(_, rest)| {
+        rest.find('/')
+            .map_or("/", |at| rest.get(at..).unwrap_or("/"))
+    });
     let target = target.split_once('#').map_or(target, |(before, _)| before);
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
@@ -56,7 +74,7 @@ pub(crate) fn head(head: String, fields: JsValue) -> (Method, String, Option<Str
     };
 
     let mut at = head.len() - lines.clone().map(|line| line.len() + 1).sum::<usize>();
-    let mut values = [const { None }; READ_HEADERS.len()];
+    let mut values = [const { None }; AT_HAND.len()];
     for (line, value) in lines.zip(&mut values) {
         let start = at + 1;
         at = start + line.len();
@@ -65,7 +83,7 @@ pub(crate) fn head(head: String, fields: JsValue) -> (Method, String, Option<Str
         }
     }
     let headers = Headers {
-        js: fields,
+        js: headers,
         at_hand: Some(Rc::new(AtHand { head, values })),
     };
     (method, path, query, headers)
@@ -81,7 +99,10 @@ pub struct Body {
 
 impl Body {
     pub(crate) fn incoming(request: JsValue) -> Self {
-        Self { source: Some(request), idle_ms: 0.0 }
+        Self {
+            source: Some(request),
+            idle_ms: 0.0,
+        }
     }
 
     /// The `Request` or `Response`, and the idle timeout in ms.
@@ -150,18 +171,10 @@ impl Fetch for Cloudflare {
 
     async fn fetch(&self, outbound: Outbound<'_, Self>) -> Result<Inbound<Self>, FetchError> {
         let (from, allow) = match outbound.forward {
-            Some((headers, names)) => (headers.js.clone(), names.join("\n")),
-            None => (JsValue::UNDEFINED, String::new()),
+            Some((headers, names)) => (headers.js.clone(), allowed(names)),
+            None => (JsValue::UNDEFINED, 0),
         };
-        let (credential, prefix, secret) = match &outbound.credential {
-            Some(credential) => {
-                let secret = credential.secret.expose_str().ok_or_else(|| {
-                    FetchError::Broken("the credential is not text".to_owned())
-                })?;
-                (credential.header, credential.prefix, secret)
-            }
-            None => ("", "", ""),
-        };
+        let message = message(&outbound)?;
         let body = match outbound.body {
             OutboundBody::Empty => JsValue::UNDEFINED,
             OutboundBody::Payload(payload) => payload.0.js.clone(),
@@ -170,23 +183,22 @@ impl Fetch for Cloudflare {
         let promised = Promised::new();
         let mut sending = Sending(Some(glue::send(
             promised.slot(),
-            outbound.method.as_str(),
-            outbound.url,
+            &message,
             &from,
-            &allow,
-            &lines(outbound.set.iter().copied()),
-            credential,
-            prefix,
-            secret,
+            allow,
             &body,
             millis(outbound.head_timeout),
         )));
+        drop(message);
         let outcome = promised.await;
         sending.0 = None;
         match outcome {
             Ok(response) => Ok(Inbound {
                 status: glue::status_of(&response),
-                headers: Headers { js: glue::headers_of(&response), at_hand: None },
+                headers: Headers {
+                    js: glue::headers_of(&response),
+                    at_hand: None,
+                },
                 body: Body {
                     source: Some(response),
                     idle_ms: millis(outbound.idle_timeout.max(Duration::from_millis(1))),
@@ -196,6 +208,72 @@ impl Fetch for Cloudflare {
         }
     }
 }
+
+/// The number under which `glue.js` keeps a list of header names. There are a few lists, one a manifest or so.
+fn allowed(names: &[&str]) -> u32 {
+    ALLOWED.with_borrow_mut(|lists| {
+        if let Some((_, number)) = lists.iter().find(|(list, _)| list == names) {
+            return *number;
+        }
+        let number = glue::allow(&names.join("\n"));
+        lists.push((
+            names.iter().map(|name| (*name).to_owned()).collect(),
+            number,
+        ));
+        number
+    })
+}
+
+/// The lines that [`glue::send`] takes. It holds the credential, so it is wiped.
+fn message(outbound: &Outbound<'_, Cloudflare>) -> Result<Zeroizing<String>, FetchError> {
+    let (name, prefix, secret) = match &outbound.credential {
+        Some(credential) => {
+            let secret = credential.secret.expose_str();
+            (
+                credential.header,
+                credential.prefix,
+                secret.ok_or_else(|| odd("the credential"))?,
+            )
+        }
+        None => ("", "", ""),
+    };
+    let parts = [outbound.method.as_str(), outbound.url, name, prefix, secret];
+    let set = outbound
+        .set
+        .iter()
+        .flat_map(|(name, value)| [*name, *value]);
+    let size: usize = parts
+        .iter()
+        .copied()
+        .chain(set)
+        .map(|part| part.len() + 1)
+        .sum();
+    // Made large enough at once, since growing would leave a copy behind.
+    let mut message = Zeroizing::new(String::with_capacity(size));
+    if parts.iter().any(|part| part.contains(BREAKS)) {
+        return Err(odd("the URL or the credential"));
+    }
+    let [method, url, ..] = parts;
+    for part in [method, "\n", url, "\n", name, "\n", prefix, secret] {
+        message.push_str(part);
+    }
+    for (name, value) in outbound.set {
+        if value.contains(BREAKS) {
+            return Err(odd(name));
+        }
+        for part in ["\n", name, "\n", value] {
+            message.push_str(part);
+        }
+    }
+    Ok(message)
+}
+
+fn odd(what: &str) -> FetchError {
+    FetchError::Broken(format!("{what} has a line break in it or is not text"))
+}
+
+/// What could name another header.
+const BREAKS: [char; 3] = ['\n', '\r', '\0'];
 
 /// What `failure` in `glue.js` wrote: a letter for the kind, and a text.
 fn failure(error: &JsValue) -> FetchError {
@@ -212,7 +290,7 @@ fn failure(error: &JsValue) -> FetchError {
 /// Names and values, a line each. A value that spans lines could name another header, so it is left out.
 pub(crate) fn lines<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
-    for (name, value) in pairs.filter(|(_, value)| !value.contains(['\n', '\r', '\0'])) {
+    for (name, value) in pairs.filter(|(_, value)| !value.contains(BREAKS)) {
         if !text.is_empty() {
             text.push('\n');
         }

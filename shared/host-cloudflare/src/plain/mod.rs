@@ -1,0 +1,3 @@
+//! What knows no JavaScript.
+
+pub(crate) mod unfinished;
