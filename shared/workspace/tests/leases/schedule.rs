@@ -57,7 +57,7 @@ pub(crate) fn schedule(world: &World, database: MemoryDatabase, fault: Fault) ->
     let place = Rc::new(Place::new(world, database, clock, network, fault));
     let at_hand = rng.percent(25);
     let host = |name: String, rate: u64| {
-        let clock = Clock::new(rate, rng.below(1_000_000) * MS);
+        let clock = Clock::new(rate, rng.between(100_000, 1_000_000) * MS);
         SimHost::new(name, &place, clock, length, at_hand)
     };
     let isolates = (0..*rng.pick(&[2, 2, 3]))

@@ -75,9 +75,9 @@ impl Clock {
         self.us(true_us) / 1_000
     }
 
-    /// Steps back, but never below zero.
+    /// Steps back. It has to have started late enough.
     pub(crate) fn back(&self, us: u64) {
-        self.offset_us.set(self.offset_us.get().saturating_sub(us));
+        self.offset_us.set(self.offset_us.get() - us);
     }
 
     /// Steps forward.
