@@ -1,1 +1,0 @@
-//! The measurements: the gateway beside its engine's floor, in one run.
