@@ -8,7 +8,7 @@
 //!
 //! Pure: the ledger is data that is stored in the transaction that answers, so a restart forgets nothing. Which limits
 //! a gateway key has, and where their ledgers are stored, is decided where limits are enforced (the Routing part of the
-//! product); `tests/allowances.rs` runs this code over random schedules.
+//! product); `tests/leases.rs` runs this code over random schedules.
 //!
 //! # What is exact
 //! By the authority's clock no half-open span of 60 s holds more than the limit ([`Window::Minute`]), and no UTC day or

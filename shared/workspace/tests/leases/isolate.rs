@@ -1,6 +1,6 @@
 //! The isolate's side of a lease: what may be served without asking, and what an answer is good for.
 //!
-//! These are the rules that whoever keeps leases has to follow (the proxy function's admission does); each that can
+//! These are the rules that whoever keeps leases has to follow; each that can
 //! be broken alone has a [`Fault`](super::engine::Fault) of its own.
 //!
 //! 1. A lease counts from before the question was sent.
