@@ -4,7 +4,7 @@
 const PANICKED = JSON.stringify({
   error: {
     message: "The gateway made a mistake while it handled this request. It is safe to try again.",
-    type: "server_error",
+    type: "api_error",
     code: "internal_error",
     param: null,
     lockgate: {},

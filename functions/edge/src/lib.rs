@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 #![cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 
-use lockgate_host::{Answer, AnswerBody, Incoming};
+use lockgate_host::{Answer, Incoming};
 use lockgate_host_cloudflare::{Arrival, Cloudflare};
+use lockgate_refusal::{Code, Refusal, Shape};
+use lockgate_workspace::new_id;
 use wasm_bindgen::prelude::*;
 
 /// Prepares a fresh instance.
@@ -59,7 +61,7 @@ async fn route(host: &Cloudflare, incoming: Incoming<Cloudflare>) -> Answer<Clou
     } else if under(path, "/webhooks") {
         lockgate_billing::handle(host, incoming).await
     } else {
-        not_found()
+        not_found(host)
     }
 }
 
@@ -69,13 +71,8 @@ fn under(path: &str, mount: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// API.md, "Errors".
-fn not_found() -> Answer<Cloudflare> {
-    let body = r#"{"error":{"message":"There is nothing here. The gateway is under /v1, its management under /api.","type":"invalid_request_error","code":"not_found","param":null,"lockgate":{}}}"#;
-    Answer {
-        status: 404,
-        from: None,
-        set: vec![("content-type", "application/json".into())],
-        body: AnswerBody::Bytes(body.as_bytes().to_vec()),
-    }
+fn not_found(host: &Cloudflare) -> Answer<Cloudflare> {
+    Refusal::new(Code::NOT_FOUND, "There is nothing at this path.")
+        .remedy("Applications use /v1 (an OpenAI base URL ends with it), management is under /api, billing webhooks under /webhooks.")
+        .answer(Shape::OpenAi, &new_id(host, "req"))
 }

@@ -1,7 +1,8 @@
 //! Which function answers which path.
 
-use lockgate_host::AnswerBody;
 use lockgate_host_native::{Answer, Incoming, NativeHost};
+use lockgate_refusal::{Code, Refusal, Shape};
+use lockgate_workspace::new_id;
 
 /// Answers one request.
 pub(crate) async fn dispatch(host: NativeHost, request: Incoming) -> Answer {
@@ -18,17 +19,13 @@ pub(crate) async fn dispatch(host: NativeHost, request: Incoming) -> Answer {
     } else if under("/webhooks") {
         lockgate_billing::handle(&host, request).await
     } else {
-        nothing_here()
+        nothing_here(&host)
     }
 }
 
 /// The answer where no function is mounted; it does not repeat the path, which may hold anything.
-fn nothing_here() -> Answer {
-    const BODY: &str = r#"{"error":{"message":"There is nothing at this path. Applications use /v1 (an OpenAI base URL ends with it), management is under /api, billing webhooks under /webhooks.","type":"invalid_request_error","code":"not_found","param":null}}"#;
-    Answer {
-        status: 404,
-        from: None,
-        set: vec![("content-type", "application/json".into())],
-        body: AnswerBody::Bytes(BODY.as_bytes().to_vec()),
-    }
+fn nothing_here(host: &NativeHost) -> Answer {
+    Refusal::new(Code::NOT_FOUND, "There is nothing at this path.")
+        .remedy("Applications use /v1 (an OpenAI base URL ends with it), management is under /api, billing webhooks under /webhooks.")
+        .answer(Shape::OpenAi, &new_id(host, "req"))
 }

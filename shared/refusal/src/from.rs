@@ -81,7 +81,7 @@ impl From<ReadError> for Refusal {
                 Code::REQUEST_TOO_LARGE,
                 format!("The request body is larger than {limit} bytes."),
             )
-            .remedy("Send less, or raise LOCKGATE_MAX_BODY_BYTES."),
+            .remedy("Send less at once; under /v1 the limit is LOCKGATE_MAX_BODY_BYTES."),
             ReadError::Broken(_) | ReadError::Idle => Self::new(
                 Code::INVALID_REQUEST,
                 "The request body broke off before its end.",
