@@ -23,7 +23,8 @@ const DAY: u64 = 86_400_000;
 /// Half a minute before a UTC day, which is the first of a month, ends: 2027-02-01.
 const EPOCH_MS: u64 = 20_850 * DAY - MINUTE / 2;
 
-/// A unit that was used: when, by the authority's clock, and of which grant.
+/// What was used: when, by the authority's clock, and of which grant. The unit of the request that asks counts when it
+/// was drawn.
 #[derive(Default)]
 struct Uses {
     used: RefCell<Vec<u64>>,
@@ -63,6 +64,15 @@ fn with_ledger<T: Send + 'static>(
         tx.query("UPDATE allowances SET ledger = ?1", &[text.into()])?;
         Ok(done)
     }))
+}
+
+/// When the stored ledger deducted a grant.
+fn drawn_at(database: &MemoryDatabase, grant: &str) -> u64 {
+    let sql = "SELECT ledger -> 'grants' -> ?1 ->> 'drawn_at' FROM allowances";
+    match database.sql(sql, &[grant.into()]).unwrap()[0][0] {
+        lockgate_host::Value::Integer(at) => at.try_into().unwrap(),
+        ref other => panic!("{grant}: {other:?}"),
+    }
 }
 
 /// Takes units out of what a ledger counts as spent: what giving back a second time would do.
@@ -194,7 +204,9 @@ impl Sim {
                             .borrow_mut()
                             .entry(id.clone())
                             .or_insert((units, 0));
-                        uses.drawn_at.borrow_mut().entry(id).or_insert(at);
+                        // Not always now: the answer to an earlier one may have been lost.
+                        let first = drawn_at(&place.database, &id);
+                        uses.drawn_at.borrow_mut().entry(id).or_insert(first);
                     }
                     Drawn::Exhausted { .. } if outstanding > 0 => {
                         world.violated(|| format!("refused while {outstanding} are outstanding"));
