@@ -114,11 +114,12 @@ pub(crate) async fn cold_starts(
         })?,
         line("cold start: first request to its answer", |start| {
             start.answer
-        })?
-        .aim(Some(Aim::AtMost(50.0))),
+        })?,
+        // The aim is held against the whole, the engine's own start included: the floor's figure says how much that is.
         line("cold start: process start to first answer", |start| {
             start.listening + start.answer
-        })?,
+        })?
+        .aim(Some(Aim::AtMost(50.0))),
     ])
 }
 

@@ -71,7 +71,7 @@ pub(crate) struct Cpu {
 /// What a window held.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample {
-    /// Requests or events a second.
+    /// Requests or events a second; none if nothing came back.
     pub(crate) rate: f64,
     /// CPU seconds of the server for 1,000 of them.
     pub(crate) cpu: f64,
@@ -126,7 +126,6 @@ pub(crate) async fn run(
         .context("an answer does not end")??;
 
     let units = units_after - units_before;
-    ensure!(units > 0, "nothing came back in {window:?}");
     let seconds = (ended - began).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let units = units as f64;
@@ -134,7 +133,7 @@ pub(crate) async fn run(
     let provider = used(before.provider, after.provider) / seconds;
     Ok(Sample {
         rate: units / seconds,
-        cpu: used(before.server, after.server) * 1000.0 / units,
+        cpu: used(before.server, after.server) * 1000.0 / units.max(1.0),
         busy: provider.max(used(before.load, after.load) / seconds),
     })
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,7 +31,7 @@ use crate::report::{Line, Report};
 struct Options {
     #[arg(default_value = "all")]
     engine: Wanted,
-    /// Seconds of each measurement; there are 13 in each of 5 rounds for each engine
+    /// Seconds of each measurement; an engine has 12 in each of 5 rounds
     #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
     /// Short measurements, for a look: half a second each unless --seconds says otherwise
@@ -77,9 +77,9 @@ async fn main() -> Result<ExitCode> {
     // Dropping the measurement, however it ends, ends every process that it started.
     let report = tokio::select! {
         report = measure_all(&options) => report?,
-        _ = interrupt.recv() => bail!("interrupted"),
-        _ = terminate.recv() => bail!("terminated"),
-        _ = hang_up.recv() => bail!("hung up"),
+        _ = interrupt.recv() => return Ok(stopped(2)),
+        _ = terminate.recv() => return Ok(stopped(15)),
+        _ = hang_up.recv() => return Ok(stopped(1)),
     };
     print!("\n{}", report.table());
     if let Some(file) = &options.json {
@@ -91,6 +91,12 @@ async fn main() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The exit code after a signal, as shells count.
+fn stopped(signal: u8) -> ExitCode {
+    eprintln!("stopped by signal {signal}; nothing is reported");
+    ExitCode::from(128 + signal)
 }
 
 async fn measure_all(options: &Options) -> Result<Report> {
@@ -107,7 +113,11 @@ async fn measure_all(options: &Options) -> Result<Report> {
     let averages = std::fs::read_to_string("/proc/loadavg")?;
     let mut report = Report {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        load_average: averages.split(' ').take(3).collect::<Vec<_>>().join(" "),
+        load_average: averages
+            .split(' ')
+            .next()
+            .and_then(|last_minute| last_minute.parse().ok())
+            .unwrap_or_default(),
         seconds,
         rounds: extent.rounds,
         lines: Vec::new(),

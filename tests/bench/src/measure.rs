@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
 use crate::engine::{self, Engine, Places, Provider, Server};
@@ -139,6 +139,11 @@ async fn alternate(
             let sample = once(server, window)
                 .await
                 .with_context(|| format!("{name}\n{}", server.process.tail()))?;
+            ensure!(
+                round == 0 || sample.rate > 0.0,
+                "{name}: nothing came back in {window:?}\n{}",
+                server.process.tail()
+            );
             samples.push(sample);
         }
         if round > 0 {

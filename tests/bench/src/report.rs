@@ -114,8 +114,8 @@ impl Line {
 pub(crate) struct Report {
     /// Cores that all processes shared.
     pub(crate) cores: usize,
-    /// The machine's load averages at the start, as the system writes them.
-    pub(crate) load_average: String,
+    /// The machine's load average of the minute before the start.
+    pub(crate) load_average: f64,
     pub(crate) seconds: f64,
     pub(crate) rounds: usize,
     pub(crate) lines: Vec<Line>,
@@ -125,6 +125,8 @@ pub(crate) struct Report {
 
 /// A throughput says little about the server when one of the others has its core for itself.
 const SATURATED: f64 = 0.9;
+/// From this load average on, somebody else is at work too.
+const BUSY_MACHINE: f64 = 1.0;
 
 impl Report {
     /// The table with what has to be said about it.
@@ -178,6 +180,11 @@ impl Report {
             self.cores,
             self.load_average,
         );
+        if self.load_average > BUSY_MACHINE {
+            table.push_str(
+                "The machine was busy with other work at the start: take throughput, times and the spread of the rounds for noise.\n",
+            );
+        }
         if self.lines.iter().any(saturated) {
             table.push_str(
                 "* the mock provider or the load generator took a whole core: this throughput is as much theirs as the server's.\n",
