@@ -1,7 +1,7 @@
 //! The engine alone, to be measured beside a bare hyper proxy: a gateway that decides nothing.
 //!
 //! `relay PORT http://HOST:PORT [watched|through]` reads each request's body, sends it on to the same path with another
-//! credential and the usual headers, and passes the answer back.
+//! credential and the usual headers, and passes the answer back; by default it watches streams of events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ impl Watch for Silent {
     }
 }
 
+const EVENTS: &str = "text/event-stream";
 const FORWARDED: &[&str] = &[
     "content-type",
     "accept",
@@ -88,17 +89,17 @@ async fn relay(
     };
     match host.fetch(outbound).await {
         Ok(inbound) => Answer {
+            body: if watched && inbound.headers.get("content-type").as_deref() == Some(EVENTS) {
+                AnswerBody::Watched(inbound.body, Box::new(Silent))
+            } else {
+                AnswerBody::Through(inbound.body)
+            },
             status: inbound.status,
             from: Some(inbound.headers),
             set: vec![
                 ("lockgate-provider", "none".into()),
                 ("lockgate-attempts", "1".into()),
             ],
-            body: if watched {
-                AnswerBody::Watched(inbound.body, Box::new(Silent))
-            } else {
-                AnswerBody::Through(inbound.body)
-            },
         },
         Err(error) => failed(502, error.to_string()),
     }

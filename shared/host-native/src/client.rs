@@ -8,11 +8,13 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Uri};
 use http_body_util::Full;
+use hyper::rt::Executor;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as Pooled, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use lockgate_host::{Credential, FetchError, Inbound, Outbound, OutboundBody};
+use tokio::task::LocalSet;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -50,13 +52,25 @@ impl Connector {
     }
 }
 
+/// Runs connections as tasks beside those that use them: on the `LocalSet`, so that a piece of a body needs no turn of
+/// the runtime to get from one to the other.
+#[derive(Clone, Copy)]
+struct Beside;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Beside {
+    fn execute(&self, connection: F) {
+        tokio::task::spawn_local(connection);
+    }
+}
+
 /// The client of one thread, with its pool.
 pub(crate) struct Client(Pooled<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Client {
+    /// A client for use inside a `LocalSet`.
     pub(crate) fn new(connector: Connector) -> Self {
         Self(
-            Pooled::builder(TokioExecutor::new())
+            Pooled::builder(Beside)
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(POOL_IDLE)
@@ -87,7 +101,10 @@ impl Client {
 }
 
 /// HTTP for tools: the engine's client without the engine.
-pub struct Caller(Client);
+pub struct Caller {
+    client: Client,
+    tasks: LocalSet,
+}
 
 impl Caller {
     /// A client with a pool of its own, for the current tokio runtime.
@@ -96,7 +113,10 @@ impl Caller {
     /// Where TLS cannot be set up.
     pub fn new() -> Result<Self, FetchError> {
         let connector = Connector::new().map_err(|e| FetchError::Unreachable(e.to_string()))?;
-        Ok(Self(Client::new(connector)))
+        Ok(Self {
+            client: Client::new(connector),
+            tasks: LocalSet::new(),
+        })
     }
 
     /// Sends a request and reads the answer, of at most `limit` bytes.
@@ -108,10 +128,13 @@ impl Caller {
         outbound: Outbound<'_, NativeHost>,
         limit: usize,
     ) -> Result<(u16, Bytes), FetchError> {
-        let answer = self.0.fetch(outbound).await?;
-        let body = answer.body.read(limit).await;
-        let body = body.map_err(|error| FetchError::Broken(error.to_string()))?;
-        Ok((answer.status, body))
+        let call = async {
+            let answer = self.client.fetch(outbound).await?;
+            let body = answer.body.read(limit).await;
+            let body = body.map_err(|error| FetchError::Broken(error.to_string()))?;
+            Ok((answer.status, body))
+        };
+        self.tasks.run_until(call).await
     }
 }
 

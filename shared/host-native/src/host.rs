@@ -116,7 +116,8 @@ struct Thread {
 }
 
 impl NativeHost {
-    /// The engine for the current thread, which must be inside a tokio `LocalSet` for [`Background::spawn`].
+    /// The engine for the current thread, which must be inside a tokio `LocalSet`: [`Background::spawn`] and the
+    /// client's connections run on it.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
         Self(Rc::new(Thread {
