@@ -1,20 +1,10 @@
 
 // What the runtime calls: the Worker's fetch handler and the authority's Durable Object.
 
-const PANICKED = JSON.stringify({
-  error: {
-    message: "The gateway made a mistake while it handled this request. It is safe to try again.",
-    type: "api_error",
-    code: "internal_error",
-    param: null,
-    lockgate: {},
-  },
-});
-
 export default {
   async fetch(request, env, ctx) {
     const response = await serve(request, env, ctx);
-    return response ?? new Response(PANICKED, { status: 500, headers: { "content-type": "application/json" } });
+    return response ?? refusal(500, "internal_error", "The gateway made a mistake with this request. It is safe to try again.");
   },
 };
 

@@ -18,6 +18,16 @@ const LOOK_MS = 250;
 const DOUBT_MS = 50;
 const MOST_DOUBT_MS = 1000;
 
+/** A request with more headers is refused, as by the native engine. */
+const MOST_HEADERS = 100;
+
+/** Under this a request's `Headers` has the set of the names that are in it. */
+const PRESENT = Symbol("present");
+
+/** An upload that is refused unread is read out all the same, so far and so long, since many clients read the answer last. */
+const DRAIN_BYTES = 64 << 20;
+const DRAIN_MS = 5000;
+
 /** How a followed body ended; the numbers are those of `ended` in `answer.rs`. */
 const COMPLETE = 0;
 const BROKEN = 1;
@@ -95,9 +105,22 @@ function finish(instance, id, value) {
 function serve(request, env, ctx) {
   const instance = usable();
   const headers = request.headers;
+  // To know which there are spares asking for those that there are not.
+  const present = new Set();
+  for (const name of headers.keys()) {
+    present.add(name);
+    if (present.size > MOST_HEADERS) return refusal(431, "invalid_request", "The request has too many headers.");
+  }
+  headers[PRESENT] = present;
   let head = `${request.method}\n${request.url}`;
-  for (const name of names.head) head += `\n${headers.get(name) ?? "\0"}`;
+  for (const name of names.head) head += present.has(name) ? `\n${headers.get(name)}` : "\n\0";
   return begin(instance, (id) => instance.exports.serve(id, head, headers, request, env, ctx));
+}
+
+/** An answer that Rust has no part in, in the shape of API.md, "Errors". */
+function refusal(status, code, message) {
+  const type = status < 500 ? "invalid_request_error" : "server_error";
+  return Response.json({ error: { message, type, code, param: null, lockgate: {} } }, { status });
 }
 
 /** Answers one question to the authority; `undefined` after a panic. */
@@ -158,6 +181,20 @@ function discard(source) {
   source.body?.cancel().catch(() => {});
 }
 
+/** Reads the rest of an upload and throws it away. */
+async function drain(request) {
+  if (request.bodyUsed || request.body === null) return;
+  const reader = request.body.getReader({ mode: "byob" });
+  const until = Date.now() + DRAIN_MS;
+  let buffer = new ArrayBuffer(PIECE);
+  for (let left = DRAIN_BYTES; left > 0 && Date.now() < until; ) {
+    const { value, done } = await within(reader.read(new Uint8Array(buffer)), DRAIN_MS);
+    if (done) return;
+    left -= value.length;
+    buffer = value.buffer;
+  }
+}
+
 /** Rejects with `"I"` when `promise` takes longer than `ms`. */
 async function within(promise, ms) {
   let timer;
@@ -176,7 +213,7 @@ async function readWhole(source, limit, idleMs) {
   const length = source.headers.get("content-length");
   if (length !== null && source.headers.get("content-encoding") === null) {
     if (Number(length) > limit) {
-      discard(source);
+      if (idleMs > 0) discard(source);
       throw "L";
     }
     // A client's pace is the runtime's business, so there is nothing to watch between its pieces.
@@ -306,7 +343,9 @@ async function sent(message, from, allow, body, signal) {
   const parts = message.split("\n");
   const headers = { "accept-encoding": "identity" };
   if (from !== undefined) {
+    const present = from[PRESENT];
     for (const name of allow) {
+      if (present !== undefined && !present.has(name)) continue;
       const value = from.get(name);
       if (value !== null) headers[name] = value;
     }
@@ -338,7 +377,13 @@ function glueFor(instance) {
     } catch {
       response = new Response(null, { status: 502 });
     }
-    finish(instance, id, response);
+    const task = instance.running;
+    if (task?.drained === undefined) return finish(instance, id, response);
+    // The record is held weakly elsewhere, so it is named here to be kept.
+    task.drained.then(() => {
+      instance.tasks.delete(id);
+      task.resolve(response);
+    });
   }
 
   return {
@@ -406,6 +451,10 @@ function glueFor(instance) {
       settle(slot, readWhole(source, limit, idleMs));
     },
     discard,
+    drain(request) {
+      const task = instance.running;
+      if (task !== undefined) task.drained = drain(request).catch(() => {});
+    },
     allow(list) {
       return allowed.push(list.split("\n")) - 1;
     },

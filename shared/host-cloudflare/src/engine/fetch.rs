@@ -89,34 +89,62 @@ pub(crate) fn head(head: String, headers: JsValue) -> (Method, String, Option<St
     (method, path, query, headers)
 }
 
-/// An unread body. A provider's that is dropped unread is cancelled, so that its connection does not linger.
+/// From this length on an upload is worth reading out before it is refused; the runtime itself does it up to here.
+const LARGE: u64 = 65_536;
+
+/// An unread body. Dropped unread, a provider's is cancelled, so that its connection does not linger, and a client's large
+/// one is read out before the answer.
 pub struct Body {
     /// The `Request` or `Response`; taken when the body is handed on.
     source: Option<JsValue>,
-    /// How long a provider may be silent, 0 for a client.
-    idle_ms: f64,
+    side: Side,
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Client {
+        large: bool,
+    },
+    /// With how long it may be silent.
+    Provider {
+        idle_ms: f64,
+    },
 }
 
 impl Body {
-    pub(crate) fn incoming(request: JsValue) -> Self {
+    pub(crate) fn incoming(request: JsValue, headers: &Headers) -> Self {
+        let length = lockgate_host::Headers::get(headers, "content-length");
+        let large =
+            length.is_some_and(|length| length.parse().is_ok_and(|bytes: u64| bytes > LARGE));
         Self {
             source: Some(request),
-            idle_ms: 0.0,
+            side: Side::Client { large },
         }
     }
 
-    /// The `Request` or `Response`, and the idle timeout in ms.
+    fn outgoing(response: JsValue, idle_ms: f64) -> Self {
+        Self {
+            source: Some(response),
+            side: Side::Provider { idle_ms },
+        }
+    }
+
+    /// The `Request` or `Response`, and the idle timeout in ms, 0 for none.
     pub(crate) fn take(mut self) -> (JsValue, f64) {
-        (self.source.take().unwrap_or_default(), self.idle_ms)
+        let idle_ms = match self.side {
+            Side::Client { .. } => 0.0,
+            Side::Provider { idle_ms } => idle_ms,
+        };
+        (self.source.take().unwrap_or_default(), idle_ms)
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Some(source) = &self.source
-            && self.idle_ms > 0.0
-        {
-            glue::discard(source);
+        match (&self.source, self.side) {
+            (Some(request), Side::Client { large: true }) => glue::drain(request),
+            (Some(response), Side::Provider { .. }) => glue::discard(response),
+            _ => {}
         }
     }
 }
@@ -153,6 +181,7 @@ impl Fetch for Cloudflare {
     type Payload = Payload;
 
     async fn read(&self, body: Body, limit: usize) -> Result<Payload, ReadError> {
+        let side = body.side;
         let (source, idle_ms) = body.take();
         let promised = Promised::new();
         glue::read(promised.slot(), &source, limit as f64, idle_ms);
@@ -162,7 +191,12 @@ impl Fetch for Cloudflare {
                 Ok(Payload(Rc::new(PayloadInner { js, bytes })))
             }
             Err(error) => Err(match error.as_string().as_deref() {
-                Some("L") => ReadError::TooLarge { limit },
+                Some("L") => {
+                    if let Side::Client { large: true } = side {
+                        glue::drain(&source);
+                    }
+                    ReadError::TooLarge { limit }
+                }
                 Some("I") => ReadError::Idle,
                 _ => ReadError::Broken(glue::text(&error)),
             }),
@@ -199,10 +233,10 @@ impl Fetch for Cloudflare {
                     js: glue::headers_of(&response),
                     at_hand: None,
                 },
-                body: Body {
-                    source: Some(response),
-                    idle_ms: millis(outbound.idle_timeout.max(Duration::from_millis(1))),
-                },
+                body: Body::outgoing(
+                    response,
+                    millis(outbound.idle_timeout.max(Duration::from_millis(1))),
+                ),
             }),
             Err(error) => Err(failure(&error)),
         }

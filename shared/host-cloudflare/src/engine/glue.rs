@@ -40,6 +40,9 @@ extern "C" {
     pub(crate) fn read(slot: u32, source: &JsValue, limit: f64, idle_ms: f64);
     #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn discard(source: &JsValue);
+    /// Has the running task's answer wait until the rest of the upload has been read.
+    #[wasm_bindgen(js_namespace = glue)]
+    pub(crate) fn drain(request: &JsValue);
     /// Keeps a list of header names, a line each, for [`send`]; returns its number.
     #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn allow(list: &str) -> u32;

@@ -79,12 +79,13 @@ where
         context: Rc::new(Context { env, ctx }),
     };
     let (method, path, query, headers) = fetch::head(head, headers);
+    let body = Body::incoming(request, &headers);
     let incoming = Incoming {
         method,
         path,
         query,
         headers,
-        body: Body::incoming(request),
+        body,
     };
     let work = handler(host.clone(), incoming);
     task::run(task, async move {
