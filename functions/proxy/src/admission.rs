@@ -34,6 +34,8 @@ pub(crate) struct Caller {
     pub(crate) snapshot: Rc<Snapshot>,
     lease: Lease,
     epoch: Option<u64>,
+    /// Which of the isolate's eras the lease belongs to.
+    era: u64,
     /// Whether the authority was asked for this very request, so that a refusal may be built on it.
     pub(crate) fresh: bool,
 }
@@ -41,7 +43,8 @@ pub(crate) struct Caller {
 impl Caller {
     /// Whether its lease still holds, and no change was committed in this process since it was granted.
     pub(crate) fn holds<H: Host>(&self, host: &H) -> bool {
-        self.lease.holds(host.monotonic_ms()) && self.epoch == host.epoch()
+        let (now, era) = look(host);
+        self.lease.holds(now) && self.era == era && self.epoch == host.epoch()
     }
 }
 
@@ -59,7 +62,19 @@ struct Known {
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
+    /// The latest time that the clock has shown, and how often it has stepped back.
+    static CLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
     static KEK_CONFIRMED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The time and the era. A clock that shows less than it has shown before has stepped back: nobody knows by how much
+/// the leases that were measured with it are too long, so a new era begins, and every older lease has ended.
+fn look<H: Host>(host: &H) -> (u64, u64) {
+    let now = host.monotonic_ms();
+    let (latest, era) = CLOCK.get();
+    let era = if now < latest { era + 1 } else { era };
+    CLOCK.set((now, era));
+    (now, era)
 }
 
 /// Finds out who asks.
@@ -129,15 +144,18 @@ pub(crate) struct Renewal {
     hash: KeyHash,
     known: Option<Rc<Snapshot>>,
     asked_at: u64,
+    era: u64,
     epoch: Option<u64>,
 }
 
 impl Renewal {
     fn new<H: Host>(host: &H, workspace: &str, hash: KeyHash) -> Self {
+        let (asked_at, era) = look(host);
         Self {
             hash,
+            asked_at,
+            era,
             known: KNOWN.with_borrow(|known| known.snapshots.get(workspace).cloned()),
-            asked_at: host.monotonic_ms(),
             epoch: host.epoch(),
         }
     }
@@ -172,6 +190,7 @@ impl Renewal {
                     snapshot,
                     lease: Lease::new(self.asked_at, lease_ms),
                     epoch: self.epoch,
+                    era: self.era,
                     fresh: false,
                 };
                 keep(self.hash, caller.clone());
@@ -223,7 +242,7 @@ fn keep(hash: KeyHash, caller: Caller) {
 
 /// The grants of a workspace that were used and are past half of their lease, to be renewed beside the traffic.
 pub(crate) fn due<H: Host>(host: &H, workspace: &str, most: usize) -> Vec<Renewal> {
-    let now = host.monotonic_ms();
+    let (now, _) = look(host);
     let hashes: Vec<KeyHash> = KNOWN.with_borrow(|known| {
         let due = known.grants.iter().filter(|(_, grant)| {
             grant.used

@@ -86,6 +86,11 @@ fn connect(path: &Path, read_only: bool) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Names in double quotes are never taken for text.
     connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    // A prepared statement is not planned anew for each value that is bound to it.
+    connection.set_db_config(
+        rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
+        true,
+    )?;
     if read_only {
         connection.pragma_update(None, "query_only", true)?;
     }

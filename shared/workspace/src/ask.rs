@@ -1,6 +1,7 @@
 //! Asking the authority, wherever it is, and waiting out the leases after a change.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use lockgate_host::{Host, StoreError};
@@ -40,9 +41,16 @@ pub struct Answered {
     pub lengths: Lengths,
 }
 
+/// A retirement that this isolate has begun to sleep for.
+struct Retiring {
+    generation: u64,
+    /// When it should be done; after that the engine has ended it early, and it is tried again.
+    until: u64,
+}
+
 thread_local! {
-    /// The generation of lengths whose retirement this isolate has begun to sleep for.
-    static RETIRING: Cell<Option<u64>> = const { Cell::new(None) };
+    /// By authority, since each counts its own generations.
+    static RETIRING: RefCell<HashMap<String, Retiring>> = RefCell::default();
 }
 
 /// Asks `object` (a workspace's id or [`crate::REGISTRY`]). When this returns after a change, no request that starts
@@ -56,6 +64,7 @@ pub async fn ask<H: Host>(
     object: &str,
     question: Question,
 ) -> Result<Answered, AskError> {
+    let removes = removes(&question);
     let envelope = Envelope {
         object: object.to_owned(),
         kek_check: settings.kek_check.clone(),
@@ -70,7 +79,9 @@ pub async fn ask<H: Host>(
             serde_json::from_slice::<Outcome>(&bytes).map_err(|_| AskError::Mismatch)?
         }
     };
-    if outcome.changed {
+    // “It is gone” acknowledges a removal whose own answer was lost.
+    let gone = removes && matches!(outcome.reply, Err(Denial::NotFound { .. }));
+    if outcome.changed || gone {
         match host.epoch() {
             Some(_) => host.advance_epoch(),
             None => {
@@ -88,10 +99,32 @@ pub async fn ask<H: Host>(
     })
 }
 
+fn removes(question: &Question) -> bool {
+    matches!(
+        question,
+        Question::DropWorkspace
+            | Question::DeleteProviderKey { .. }
+            | Question::DeleteNamed { .. }
+            | Question::RevokeGatewayKey { .. }
+    )
+}
+
 /// Sleeps through the longer wait in the background and then lets writes wait for the new length only.
 fn retire_later<H: Host>(host: &H, object: &str, lengths: &Lengths, settings: &Settings) {
     let generation = lengths.generation;
-    if RETIRING.with(|seen| seen.replace(Some(generation))) == Some(generation) {
+    let now = host.monotonic_ms();
+    let begun = RETIRING.with_borrow_mut(|retiring| {
+        let begun = retiring
+            .get(object)
+            .is_some_and(|r| r.generation == generation && now < r.until);
+        if !begun {
+            // Twice the wait is room for an engine that is slow, and no more than a slow write costs.
+            let until = now.saturating_add(lengths.settle_ms().saturating_mul(2));
+            retiring.insert(object.to_owned(), Retiring { generation, until });
+        }
+        begun
+    });
+    if begun {
         return;
     }
     let envelope = Envelope {

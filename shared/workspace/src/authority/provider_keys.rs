@@ -40,19 +40,22 @@ fn find(tx: &mut dyn Tx, workspace: &str, reference: &str) -> Result<ProviderKey
     let rows = tx.query(
         &format!(
             "SELECT {COLUMNS} FROM provider_keys
-             WHERE workspace = ?1 AND (id = ?2 OR name = ?2 OR provider || '/' || name = ?2) LIMIT 2"
+             WHERE workspace = ?1 AND (id = ?2 OR name = ?2 OR provider || '/' || name = ?2)
+             ORDER BY id = ?2 DESC LIMIT 2"
         ),
         &[workspace.into(), reference.into()],
     )?;
-    if rows.len() > 1 {
+    let several = rows.len() > 1;
+    let Some(row) = rows.into_iter().next() else {
+        return Err(not_found(KIND, reference));
+    };
+    let key = read(Cells::new(row))?;
+    if several && key.id != reference {
         return Err(Denial::InUse(format!(
             "several providers have a key named “{reference}”: write provider/name, or its id"
         )));
     }
-    match rows.into_iter().next() {
-        Some(row) => Ok(read(Cells::new(row))?),
-        None => Err(not_found(KIND, reference)),
-    }
+    Ok(key)
 }
 
 fn found(tx: &mut dyn Tx, workspace: &str, id: &str) -> Result<Reply, Denial> {

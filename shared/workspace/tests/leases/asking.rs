@@ -23,11 +23,16 @@ fn workspace(world: &World) -> (Rc<Place>, SimHost) {
     (place, host)
 }
 
-/// Starts asking, to be run with the world.
+/// Starts asking the default workspace, to be run with the world.
 fn asks(world: &World, host: &SimHost, question: Question) {
+    asks_of(world, host, DEFAULT_WORKSPACE, question);
+}
+
+/// Starts asking, to be run with the world.
+fn asks_of(world: &World, host: &SimHost, object: &'static str, question: Question) {
     let (asker, host) = (world.clone(), host.clone());
     world.spawn(async move {
-        let asked = ask(&host, host.settings(), DEFAULT_WORKSPACE, question).await;
+        let asked = ask(&host, host.settings(), object, question).await;
         asker.note(|| format!("{:?}", asked.map(|answered| answered.reply)));
     });
 }
@@ -76,13 +81,12 @@ fn a_longer_lease_is_waited_out_once_and_then_no_more() {
 }
 
 #[test]
-#[ignore = "`ask` remembers what it retires by generation alone, and workspaces count theirs alike"]
 fn each_workspace_has_its_longer_lease_retired() {
     let world = World::new(0, false);
     let workspaces = [workspace(&world), workspace(&world)];
-    for (_, host) in &workspaces {
+    for ((_, host), object) in workspaces.iter().zip(["ws_one", "ws_other"]) {
         host.configure(200);
-        asks(&world, host, read());
+        asks_of(&world, host, object, read());
     }
     world.run();
     for (place, _) in &workspaces {
@@ -91,7 +95,6 @@ fn each_workspace_has_its_longer_lease_retired() {
 }
 
 #[test]
-#[ignore = "`ask` does not try again where the engine ended its background work"]
 fn a_retirement_that_was_broken_off_is_tried_again() {
     let world = World::new(0, false);
     let (place, host) = workspace(&world);
