@@ -30,7 +30,8 @@ fn main() -> Result<()> {
         .no_modules(true)?
         .no_modules_global(GLOBAL)?
         .typescript(false)
-        .remove_name_section(true)
+        // The names are what a profiler shows; they are left out otherwise, as nobody else needs them.
+        .remove_name_section(env::var_os("LOCKGATE_BUILD_NAMES").is_none())
         .remove_producers_section(true);
     let mut output = bindgen.generate_output()?;
     ensure!(
