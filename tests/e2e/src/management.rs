@@ -342,7 +342,13 @@ fn pagination(env: &Env) {
     assert_eq!(pages, 3);
     assert_eq!(seen.len(), 7, "each once: {seen:?}");
     assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), wanted);
-    for bad in ["limit=0", "limit=x", "limit=-1", "cursor=nonsense", "limit=3&limt=4"] {
+    for bad in [
+        "limit=0",
+        "limit=x",
+        "limit=-1",
+        "cursor=nonsense",
+        "limit=3&limt=4",
+    ] {
         let reply = gateway.api(&workspace, Call::get(&format!("/api/agents?{bad}")));
         assert_eq!(reply.status, 400, "{bad}: {}", reply.text());
     }

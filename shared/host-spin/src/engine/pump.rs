@@ -4,7 +4,8 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use lockgate_host::{End, Watch};
+use bytes::Bytes;
+use lockgate_host::{End, Watch, WholeEvents};
 use spin_sdk::wasip3::http::types::{ErrorCode, Trailers};
 use spin_sdk::wasip3::wit_bindgen::{FutureWriter, StreamReader, StreamResult, StreamWriter};
 
@@ -32,12 +33,14 @@ pub(crate) async fn pump(
     // A body of known length comes in one go: the host's own timeout is enough, and saves this task a timer.
     let mut watchdog = length.is_none().then(|| Watchdog::new(body.idle()));
     let (mut provider, trailers) = body.open();
+    let mut events = WholeEvents::default();
     let passed = pass(
         &mut provider,
         &mut client,
         length,
         &mut watchdog,
         &mut watched.tail,
+        &mut events,
     )
     .await;
     // Before anything else: the provider is to stop where it was not read to its end.
@@ -58,9 +61,11 @@ pub(crate) async fn pump(
     if left {
         return;
     }
-    if let Some(words) = words.filter(|words| !words.is_empty()) {
+    // Last words stand in the place of an event that was never finished.
+    let last = words.unwrap_or_else(|| Vec::from(events.finish()));
+    if !last.is_empty() {
         // Unwritten ones went nowhere: the client left meanwhile.
-        let _unwanted = client.write_all(words).await;
+        let _unwanted = client.write_all(last).await;
     }
     drop(client);
     // Dropped, it says that there are no trailers.
@@ -83,6 +88,7 @@ async fn pass(
     length: Option<u64>,
     watchdog: &mut Option<Watchdog>,
     tail: &mut Tail,
+    events: &mut WholeEvents,
 ) -> Passed {
     let mut buffer = Vec::with_capacity(CHUNK);
     // The last byte announced is the end: asking for more would only wake this task once more.
@@ -98,10 +104,16 @@ async fn pass(
             watchdog.moved();
         }
         tail.push(&read);
-        buffer = client.write_all(read).await;
+        let whole = events.push(Bytes::from(read));
+        buffer = if whole.is_empty() {
+            Vec::new()
+        } else {
+            client.write_all(Vec::from(whole)).await
+        };
         if !buffer.is_empty() {
             return Passed::ClientLeft;
         }
+        buffer.reserve(CHUNK);
     }
     Passed::All
 }
