@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Worker into build/cloudflare: index.js and index_bg.wasm, where wrangler.toml expects them.
-# Needs Rust only. LOCKGATE_BUILD_CRATE and LOCKGATE_BUILD_OUT are for measurements of other Workers on the same engine.
+# Needs Rust only. wasm-opt is left out: it makes the module 8 % smaller, but larger once compressed, and not faster.
+# LOCKGATE_BUILD_OUT is another folder to build into; with LOCKGATE_BUILD_NAMES the functions keep their names, for a profiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

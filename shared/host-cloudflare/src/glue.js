@@ -251,6 +251,8 @@ async function readWhole(source, limit, idleMs) {
  * last words can be said. What passes is looked at on a branch beside it, in large pieces and not for every event. That
  * branch is read seldom, because a read of an empty branch pulls from the provider: at most one piece each time, so that
  * a client that stands still holds the provider back.
+ *
+ * `preventAbort` is kept by workerd of 2026-11 (that of 2026-04 put the client's side in error all the same).
  */
 async function follow(instance, source, writable, watch, idleMs) {
   const [through, aside] = source.body.tee();
