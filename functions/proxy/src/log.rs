@@ -270,7 +270,7 @@ fn groups(records: &[u8]) -> Vec<Records> {
     for record in std::str::from_utf8(records).unwrap_or_default().lines() {
         if group.len() > 1 && group.len() + record.len() > GROUP_BYTES {
             group.push(']');
-            groups.extend(Records::new(std::mem::replace(&mut group, "[".into())));
+            groups.push(Records::new(std::mem::replace(&mut group, "[".into())));
         }
         if group.len() > 1 {
             group.push(',');
@@ -279,7 +279,7 @@ fn groups(records: &[u8]) -> Vec<Records> {
     }
     if group.len() > 1 {
         group.push(']');
-        groups.extend(Records::new(group));
+        groups.push(Records::new(group));
     }
     groups
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -282,28 +282,36 @@ pub enum Question {
     ListRequests(RequestFilter, Page),
 }
 
-/// A JSON array of [`RequestRecord`]s, kept as text: written once, stored as it is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Records(Box<RawValue>);
+/// A JSON array of [`RequestRecord`]s, kept as text: written once, and read where it is stored. Inside an [`Envelope`]
+/// that travels it stands as the array that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records(String);
 
 impl Records {
-    /// Wraps a JSON array; `None` where the text is not JSON.
+    /// Wraps the text of a JSON array; whether it is one is seen when it is stored.
     #[must_use]
-    pub fn new(json: String) -> Option<Self> {
-        RawValue::from_string(json).ok().map(Self)
+    pub fn new(json: String) -> Self {
+        Self(json)
     }
 
     /// The text.
     #[must_use]
     pub fn text(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 }
 
-impl PartialEq for Records {
-    fn eq(&self, other: &Self) -> bool {
-        self.text() == other.text()
+impl Serialize for Records {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let array: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        array.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Records {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let array = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(Box::<str>::from(array).into_string()))
     }
 }
 

@@ -212,7 +212,7 @@ fn a_report_renews_the_lease_in_the_same_hop() {
     let store = ready();
     let report = |records: &str, hash: Option<&str>| {
         store.ask(Question::Report {
-            records: Records::new(records.into()).unwrap(),
+            records: Records::new(records.into()),
             admit: hash.map(|hash| Admit {
                 hash: hash.into(),
                 known: Some(1),

@@ -35,7 +35,7 @@ fn record(id: &str, at: u64) -> RequestRecord<'_> {
 }
 
 fn report(store: &Store, records: &[RequestRecord<'_>]) {
-    let records = Records::new(serde_json::to_string(records).unwrap()).unwrap();
+    let records = Records::new(serde_json::to_string(records).unwrap());
     let admit = None;
     store.ask(Question::Report { records, admit }).unwrap();
 }

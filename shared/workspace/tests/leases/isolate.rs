@@ -118,12 +118,13 @@ impl Isolate {
             hash: hash.to_owned(),
             known: known.as_ref().map(|snapshot| snapshot.version),
         };
-        let question = match Records::new("[]".into()) {
-            Some(records) if report => Question::Report {
-                records,
+        let question = if report {
+            Question::Report {
+                records: Records::new("[]".into()),
                 admit: Some(admit),
-            },
-            _ => Question::Admit(admit),
+            }
+        } else {
+            Question::Admit(admit)
         };
         let settings = self.0.host.settings();
         let answered = ask(&self.0.host, settings, DEFAULT_WORKSPACE, question).await;
