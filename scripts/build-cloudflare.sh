@@ -19,6 +19,6 @@ cargo build --locked --release -p bundle-worker
 
 mkdir -p "$out"
 "$target_dir/release/bundle-worker" "$target_dir/$target/wasm/lockgate_edge.wasm" "$out" \
-  shared/host-cloudflare/src/glue.js functions/edge/src/entry.js
+  shared/host-cloudflare/src/{glue,body,sql}.js functions/edge/src/entry.js
 
 printf 'index_bg.wasm: %s bytes, %s gzipped\n' "$(wc -c <"$out/index_bg.wasm")" "$(gzip -9c "$out/index_bg.wasm" | wc -c)"

@@ -1,0 +1,189 @@
+// Bodies that the engine has to do with: uploads and answers read whole, refused uploads read out, and streams that are
+// followed on their way to the client.
+
+/** Bodies that are neither short nor of known length are read in pieces of this size. */
+const PIECE = 65536;
+
+/** How often a body that is followed is looked at. */
+const LOOK_MS = 250;
+
+/** How long a body's branch may go on after the body could not be passed, before that is taken to be the client's doing. */
+const DOUBT_MS = 50;
+const MOST_DOUBT_MS = 1000;
+
+/** An upload that is refused unread is read out all the same, so far and so long, since many clients read the answer last. */
+const DRAIN_BYTES = 64 << 20;
+const DRAIN_MS = 5000;
+
+/** How a followed body ended; the numbers are those of `ended` in `answer.rs`. */
+const COMPLETE = 0;
+const BROKEN = 1;
+const IDLE = 2;
+const CLIENT_LEFT = 3;
+
+/** Under this a provider's `Response` has the controller that ends it. */
+const ABORT = Symbol("abort");
+
+/** Gives up a body unread, so that its connection does not linger. */
+function discard(source) {
+  source.body?.cancel().catch(() => {});
+}
+
+/** Reads the rest of an upload and throws it away. */
+async function drain(request) {
+  if (request.bodyUsed || request.body === null) return;
+  const reader = request.body.getReader({ mode: "byob" });
+  const until = Date.now() + DRAIN_MS;
+  let buffer = new ArrayBuffer(PIECE);
+  for (let left = DRAIN_BYTES; left > 0 && Date.now() < until; ) {
+    const { value, done } = await within(reader.read(new Uint8Array(buffer)), DRAIN_MS);
+    if (done) return;
+    left -= value.length;
+    buffer = value.buffer;
+  }
+}
+
+/** Rejects with `"I"` when `promise` takes longer than `ms`. */
+async function within(promise, ms) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject("I"), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Reads a body whole; rejects with a letter for the kind of failure (see `fetch.rs`) and a text for logs. */
+async function readWhole(source, limit, idleMs) {
+  const length = source.headers.get("content-length");
+  if (length !== null && source.headers.get("content-encoding") === null) {
+    if (Number(length) > limit) {
+      if (idleMs > 0) discard(source);
+      throw "L";
+    }
+    // A client's pace is the runtime's business, so there is nothing to watch between its pieces.
+    if (idleMs === 0) return new Uint8Array(await source.arrayBuffer());
+  }
+  if (source.body === null) return new Uint8Array(0);
+
+  const reader = source.body.getReader({ mode: "byob" });
+  const pieces = [];
+  let total = 0;
+  for (;;) {
+    const reading = reader.read(new Uint8Array(PIECE));
+    const { value, done } = idleMs === 0 ? await reading : await within(reading, idleMs);
+    if (done) break;
+    total += value.length;
+    if (total > limit) {
+      reader.cancel().catch(() => {});
+      throw "L";
+    }
+    pieces.push(value);
+  }
+  if (pieces.length === 1) return pieces[0];
+  const whole = new Uint8Array(total);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+/**
+ * Follows a body while it passes to the client, and tells Rust how it ended. The runtime passes the body itself, which
+ * costs a fifth of reading and writing it here; `preventAbort` and `preventClose` leave the client's side open, so that
+ * last words can be said. What passes is looked at on a branch beside it, in large pieces and not for every event. That
+ * branch is read seldom, because a read of an empty branch pulls from the provider: at most one piece each time, so that
+ * a client that stands still holds the provider back.
+ *
+ * `preventAbort` is kept by workerd of 2026-11 (that of 2026-04 put the client's side in error all the same).
+ */
+async function follow(instance, source, writable, watch, idleMs) {
+  const [through, aside] = source.body.tee();
+  let passed = false;
+  let how = COMPLETE;
+  let hurry = () => {};
+  let doubt;
+  let lastFull = 0;
+
+  const passing = through.pipeTo(writable, { preventClose: true, preventAbort: true }).then(
+    () => undefined,
+    (error) => {
+      // The error reads the same whether the provider or the client has gone. If it was the provider, the branch beside
+      // ends in the same moment, or once its remainder has been read; if it goes on, it was the client.
+      if (how === COMPLETE) how = BROKEN;
+      const since = Date.now();
+      doubt = setInterval(() => {
+        const now = Date.now();
+        if (now - lastFull < DOUBT_MS && now - since < MOST_DOUBT_MS) return;
+        how = CLIENT_LEFT;
+        source[ABORT].abort();
+      }, DOUBT_MS);
+      return String(error?.message ?? error);
+    },
+  ).finally(() => {
+    passed = true;
+    hurry();
+  });
+
+  let tail = new Uint8Array(0);
+  let total = 0;
+  const seeing = (async () => {
+    const reader = aside.getReader({ mode: "byob" });
+    let buffer = new ArrayBuffer(PIECE);
+    const pause = Math.min(LOOK_MS, idleMs / 2);
+    for (;;) {
+      if (!passed) {
+        let timer;
+        await new Promise((resolve) => {
+          hurry = resolve;
+          timer = setTimeout(resolve, pause);
+        });
+        clearTimeout(timer);
+      }
+      for (let full = true; full; ) {
+        const timer = setTimeout(() => {
+          how = IDLE;
+          source[ABORT].abort();
+        }, idleMs);
+        const { value, done } = await reader.read(new Uint8Array(buffer)).finally(() => clearTimeout(timer));
+        if (done) return true;
+        total += value.length;
+        tail = lastBytes(tail, value);
+        buffer = value.buffer;
+        full = value.length === PIECE;
+        if (full) lastFull = Date.now();
+      }
+    }
+  })().catch(() => false);
+
+  const detail = await passing;
+  const whole = await seeing;
+  clearInterval(doubt);
+  if (whole && how === BROKEN) how = CLIENT_LEFT;
+
+  const words = guarded(instance, undefined, () =>
+    instance.exports.ended(watch, tail, total, how, how === BROKEN ? detail : ""),
+  );
+  try {
+    const writer = writable.getWriter();
+    if (words !== undefined && how !== CLIENT_LEFT) await writer.write(words);
+    await writer.close();
+  } catch {
+    // The client has gone; nobody is left to tell.
+  }
+}
+
+/** The last bytes, as many as Rust wants to see, of `before` followed by `piece`; a copy. */
+function lastBytes(before, piece) {
+  if (piece.length >= names.tail) return piece.slice(-names.tail);
+  const kept = before.subarray(Math.max(0, before.length + piece.length - names.tail));
+  const joined = new Uint8Array(kept.length + piece.length);
+  joined.set(kept);
+  joined.set(piece, kept.length);
+  return joined;
+}
