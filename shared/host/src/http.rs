@@ -142,7 +142,8 @@ pub enum AnswerBody<F: Fetch> {
     /// A provider's body, passed natively and unread.
     Through(F::Body),
     /// A provider's stream of server-sent events, passed on as they arrive, each whole ([`crate::WholeEvents`]); how it
-    /// ended is told to the watcher, who may add last words. Where he does, an unfinished event before them is dropped.
+    /// ended is told to the watcher, who may add last words. Where he does, an unfinished event before them is dropped, or
+    /// finished where the engine has passed its beginning already.
     Watched(F::Body, Box<dyn Watch>),
 }
 
