@@ -8,6 +8,10 @@ cd "$(dirname "$0")/.."
 target=wasm32-wasip2
 rustup target list --installed | grep -qx "$target" || rustup target add "$target"
 
+# Reading a 100 KB body takes a tenth less CPU with it, and every Spin has it. (Optimising for speed instead of size changed
+# nothing that could be measured and made the components a fifth larger; "z" makes them larger too.)
+export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS="${CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS:-} -C target-feature=+simd128"
+
 built="${CARGO_TARGET_DIR:-target}/$target/wasm"
 mkdir -p build/spin
 for function in proxy keys billing; do

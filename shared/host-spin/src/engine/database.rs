@@ -11,32 +11,16 @@ use spin_sdk::sqlite::wit::sqlite::{Connection, Error, Value as SpinValue};
 use crate::plain::sql::classify;
 
 /// Set once per connection. WAL lasts in the file; the others belong to the connection.
-const WRITER: &[&str] = &[
+const SETTINGS: &[&str] = &[
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
 ];
-/// A reader cannot write, whatever it is asked to run.
-const READER: &[&str] = &["PRAGMA query_only=ON"];
-
-/// Connections not in use, of which there is at most one of each kind, since transactions do not overlap.
-#[derive(Default)]
-struct Idle {
-    writer: Option<Connection>,
-    reader: Option<Connection>,
-}
-
-impl Idle {
-    fn of(&mut self, kind: TxKind) -> &mut Option<Connection> {
-        match kind {
-            TxKind::Write => &mut self.writer,
-            TxKind::Read => &mut self.reader,
-        }
-    }
-}
 
 thread_local! {
-    static IDLE: RefCell<Idle> = RefCell::default();
+    /// The connection while nobody uses it. One is enough, since transactions do not overlap, and instances are so
+    /// short-lived that opening another (with its own reading of the schema) would be felt.
+    static IDLE: RefCell<Option<Connection>> = const { RefCell::new(None) };
 }
 
 /// The default database of the application.
@@ -53,7 +37,7 @@ impl Database for SpinDatabase {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let connection = connection(kind)?;
+        let connection = connection()?;
         let begin = match kind {
             TxKind::Write => "BEGIN IMMEDIATE",
             TxKind::Read => "BEGIN",
@@ -66,22 +50,18 @@ impl Database for SpinDatabase {
         });
         // A connection whose state is in doubt is closed, which rolls back.
         if outcome.is_ok() || run(&connection, "ROLLBACK", &[]).is_ok() {
-            IDLE.with_borrow_mut(|idle| *idle.of(kind) = Some(connection));
+            IDLE.set(Some(connection));
         }
         outcome
     }
 }
 
-fn connection(kind: TxKind) -> Result<Connection, StoreError> {
-    if let Some(connection) = IDLE.with_borrow_mut(|idle| idle.of(kind).take()) {
+fn connection() -> Result<Connection, StoreError> {
+    if let Some(connection) = IDLE.take() {
         return Ok(connection);
     }
     let connection = Connection::open("default").map_err(failed)?;
-    let settings = match kind {
-        TxKind::Write => WRITER,
-        TxKind::Read => READER,
-    };
-    for setting in settings {
+    for setting in SETTINGS {
         run(&connection, setting, &[])?;
     }
     Ok(connection)
