@@ -1,10 +1,10 @@
 //! Reading rows, and the checks that every write shares.
 
-use lockgate_host::{Row, StoreError, Value};
+use lockgate_host::{Row, StoreError, Tx, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::question::Denial;
+use crate::question::{Denial, Page};
 use crate::resource::Timestamp;
 
 /// A row read from left to right.
@@ -103,4 +103,29 @@ pub(super) fn not_found(kind: &str, reference: &str) -> Denial {
         kind: kind.into(),
         reference: reference.chars().take(200).collect(),
     }
+}
+
+/// A page of a table that belongs to a workspace, in the order the rows were made.
+pub(super) fn page<T>(
+    tx: &mut dyn Tx,
+    (table, columns): (&str, &str),
+    workspace: &str,
+    page: &Page,
+    read: impl Fn(Cells) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let (at, id) = page.after.clone().unwrap_or_default();
+    let rows = tx.query(
+        &format!(
+            "SELECT {columns} FROM {table}
+             WHERE workspace = ?1 AND (created_at > ?2 OR (created_at = ?2 AND id > ?3))
+             ORDER BY created_at, id LIMIT ?4"
+        ),
+        &[
+            workspace.into(),
+            at.into(),
+            id.into(),
+            u64::from(page.limit).into(),
+        ],
+    )?;
+    rows.into_iter().map(|row| read(Cells::new(row))).collect()
 }

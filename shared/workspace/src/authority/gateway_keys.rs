@@ -5,7 +5,7 @@ use lockgate_host::{StoreError, Tx};
 use crate::question::{Denial, NamedKind, Page, Reply};
 use crate::resource::{GatewayKey, Timestamp};
 
-use super::cells::{Cells, expect_revision, not_found};
+use super::cells::{self, Cells, expect_revision, not_found};
 use super::named;
 
 const KIND: &str = "gateway key";
@@ -89,22 +89,8 @@ pub(super) fn create(
 }
 
 pub(super) fn list(tx: &mut dyn Tx, workspace: &str, page: &Page) -> Result<Reply, Denial> {
-    let (at, id) = page.after.clone().unwrap_or_default();
-    let rows = tx.query(
-        &format!(
-            "SELECT {COLUMNS} FROM gateway_keys
-             WHERE workspace = ?1 AND (created_at > ?2 OR (created_at = ?2 AND id > ?3))
-             ORDER BY created_at, id LIMIT ?4"
-        ),
-        &[
-            workspace.into(),
-            at.into(),
-            id.into(),
-            u64::from(page.limit).into(),
-        ],
-    )?;
-    let keys: Result<_, _> = rows.into_iter().map(|row| read(Cells::new(row))).collect();
-    Ok(Reply::GatewayKeys(keys?))
+    let all = cells::page(tx, ("gateway_keys", COLUMNS), workspace, page, read)?;
+    Ok(Reply::GatewayKeys(all))
 }
 
 pub(super) fn get(tx: &mut dyn Tx, workspace: &str, reference: &str) -> Result<Reply, Denial> {

@@ -7,7 +7,7 @@ use crate::resource::{ManagedBy, Named};
 use crate::tags::Tags;
 
 use super::admit::touch;
-use super::cells::{Cells, expect_revision, json, not_found, taken, word};
+use super::cells::{self, Cells, expect_revision, json, not_found, taken, word};
 
 const COLUMNS: &str = "id, name, tags, managed_by, created_at, revision";
 
@@ -78,23 +78,8 @@ pub(super) fn list(
     kind: NamedKind,
     page: &Page,
 ) -> Result<Reply, Denial> {
-    let (at, id) = page.after.clone().unwrap_or_default();
-    let rows = tx.query(
-        &format!(
-            "SELECT {COLUMNS} FROM {}
-             WHERE workspace = ?1 AND (created_at > ?2 OR (created_at = ?2 AND id > ?3))
-             ORDER BY created_at, id LIMIT ?4",
-            table(kind)
-        ),
-        &[
-            workspace.into(),
-            at.into(),
-            id.into(),
-            u64::from(page.limit).into(),
-        ],
-    )?;
-    let all: Result<_, _> = rows.into_iter().map(|row| read(Cells::new(row))).collect();
-    Ok(Reply::Nameds(all?))
+    let all = cells::page(tx, (table(kind), COLUMNS), workspace, page, read)?;
+    Ok(Reply::Nameds(all))
 }
 
 pub(super) fn get(

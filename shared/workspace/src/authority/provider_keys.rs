@@ -7,7 +7,7 @@ use crate::resource::{KeyVersion, ManagedBy, ProviderKey};
 use crate::tags::Tags;
 
 use super::admit::touch;
-use super::cells::{Cells, expect_revision, json, not_found, taken, word};
+use super::cells::{self, Cells, expect_revision, json, not_found, taken, word};
 
 const KIND: &str = "provider key";
 const COLUMNS: &str = "id, provider, name, masked, version, base_url, options, is_default, enabled, tags, health, \
@@ -129,22 +129,8 @@ pub(super) fn create(
 }
 
 pub(super) fn list(tx: &mut dyn Tx, workspace: &str, page: &Page) -> Result<Reply, Denial> {
-    let (at, id) = page.after.clone().unwrap_or_default();
-    let rows = tx.query(
-        &format!(
-            "SELECT {COLUMNS} FROM provider_keys
-             WHERE workspace = ?1 AND (created_at > ?2 OR (created_at = ?2 AND id > ?3))
-             ORDER BY created_at, id LIMIT ?4"
-        ),
-        &[
-            workspace.into(),
-            at.into(),
-            id.into(),
-            u64::from(page.limit).into(),
-        ],
-    )?;
-    let keys: Result<_, _> = rows.into_iter().map(|row| read(Cells::new(row))).collect();
-    Ok(Reply::ProviderKeys(keys?))
+    let all = cells::page(tx, ("provider_keys", COLUMNS), workspace, page, read)?;
+    Ok(Reply::ProviderKeys(all))
 }
 
 pub(super) fn get(tx: &mut dyn Tx, workspace: &str, reference: &str) -> Result<Reply, Denial> {
