@@ -70,6 +70,18 @@ impl Manifest {
 pub enum Dialect {
     /// OpenAI's Chat Completions, and its Completions and Embeddings.
     OpenAiChat,
+    /// OpenAI's Responses.
+    OpenAiResponses,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Google's Gemini API: generateContent, and its embeddings.
+    Gemini,
+    /// Cohere's Chat and Embed, version 2.
+    Cohere,
+    /// Amazon Bedrock's Converse.
+    Bedrock,
+    /// Voyage's embeddings; it has no chat.
+    Voyage,
 }
 
 /// Where a provider wants its credential.
