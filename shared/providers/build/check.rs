@@ -1,6 +1,6 @@
 //! What a manifest must be beside well-formed TOML with known fields. Every problem is reported, not only the first.
 
-use crate::manifest::{Auth, Kind, Manifest, Model};
+use crate::manifest::{Auth, Dialect, Kind, Layout, Manifest, Model, Surface};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// No model costs more than this (1,000 USD per million tokens): a larger number is a slip of the unit.
@@ -35,6 +35,23 @@ const NOT_FORWARDED: &[&str] = &[
     "user-agent",
 ];
 
+/// Headers that a manifest may not set: credentials, what the engine sets and what frames a body.
+const NOT_SET: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "api-key",
+    "x-api-key",
+    "x-goog-api-key",
+    "host",
+    "content-length",
+    "content-type",
+    "accept-encoding",
+    "connection",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Reads the manifest file `name`, or says all that is wrong with it by itself.
 pub(crate) fn read(name: &str, text: &str) -> Result<Manifest, Vec<String>> {
     let manifest: Manifest =
@@ -51,6 +68,8 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Manifest, Vec<String>> {
     key(&manifest, &mut problems);
     environment(&manifest, &mut problems);
     requests(&manifest, &mut problems);
+    options(&manifest, &mut problems);
+    quirks(&manifest, &mut problems);
     models(&manifest, &mut problems);
     if problems.found.is_empty() {
         Ok(manifest)
@@ -70,8 +89,7 @@ pub(crate) fn together(manifests: &[Manifest]) -> Vec<String> {
         if !slugs.insert(slug) {
             problems.push(format!("two manifests have the slug {slug:?}"));
         }
-        let env = &manifest.env;
-        for name in env.key.iter().chain(&env.near_misses).chain(&env.base_url) {
+        for name in variables_of(manifest) {
             if let Some(other) = variables.insert(name.as_str(), slug) {
                 problems.push(format!(
                     "the variable {name} is named twice: by {other} and by {slug}"
@@ -119,14 +137,15 @@ fn identity(manifest: &Manifest, problems: &mut Problems<'_>) {
 
     let base = &manifest.base_url;
     let plain = |url: &str| {
-        !url.contains(['?', '#', '@', '\\']) && url.bytes().all(|b| b.is_ascii_graphic())
+        !url.contains(['?', '#', '@', '\\', '{', '}']) && url.bytes().all(|b| b.is_ascii_graphic())
     };
+    let filled = template(manifest, base, "base_url", problems);
     let host = base.split_once("://").map(|(_, rest)| rest).unwrap_or("");
     let loopback = ["127.0.0.1:", "localhost:", "[::1]:"]
         .iter()
         .any(|h| host.starts_with(h));
     problems.unless(
-        !host.is_empty() && !host.starts_with('/') && !base.ends_with('/') && plain(base),
+        !host.is_empty() && !host.starts_with('/') && !base.ends_with('/') && plain(&filled),
         format!(
             "the base_url {base:?} is not scheme, host and path only, without a slash at its end"
         ),
@@ -146,6 +165,34 @@ fn identity(manifest: &Manifest, problems: &mut Problems<'_>) {
             format!("the URL {url:?} is not https"),
         );
     }
+}
+
+/// Checks a URL or path with `{option}` in it, and gives it with examples filled in. The host's end is the manifest's own:
+/// an option can pick a name below it, never another host.
+fn template(manifest: &Manifest, text: &str, field: &str, problems: &mut Problems<'_>) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        let option = manifest.options.iter().find(|option| option.name == name);
+        problems.unless(
+            option.is_some(),
+            format!("{field} names the option {name:?}, which is not in [[options]]"),
+        );
+        filled.push_str(before);
+        filled.push_str(option.map_or("", |option| option.example.as_str()));
+        rest = after;
+    }
+    filled.push_str(rest);
+    let host = text.split_once("://").map(|(_, rest)| rest).unwrap_or("");
+    let host = host.split('/').next().unwrap_or("");
+    if let Some((_, end)) = host.rsplit_once('}') {
+        problems.unless(
+            end.starts_with('.') && end.matches('.').count() >= 2,
+            format!("{field} lets an option choose the host {host:?}; a domain has to follow it"),
+        );
+    }
+    filled
 }
 
 fn key(manifest: &Manifest, problems: &mut Problems<'_>) {
@@ -192,13 +239,26 @@ fn key(manifest: &Manifest, problems: &mut Problems<'_>) {
     }
 }
 
-fn environment(manifest: &Manifest, problems: &mut Problems<'_>) {
+/// Every environment variable that it names.
+fn variables_of(manifest: &Manifest) -> impl Iterator<Item = &String> {
     let env = &manifest.env;
+    let options = manifest
+        .options
+        .iter()
+        .filter_map(|option| option.env.as_ref());
+    env.key
+        .iter()
+        .chain(&env.near_misses)
+        .chain(&env.base_url)
+        .chain(options)
+}
+
+fn environment(manifest: &Manifest, problems: &mut Problems<'_>) {
     problems.unless(
-        manifest.auth == Auth::None || !env.key.is_empty(),
+        manifest.auth == Auth::None || !manifest.env.key.is_empty(),
         "needs a key but has no env.key".into(),
     );
-    for name in env.key.iter().chain(&env.near_misses).chain(&env.base_url) {
+    for name in variables_of(manifest) {
         problems.unless(
             name.starts_with(|c: char| c.is_ascii_uppercase())
                 && name
@@ -215,7 +275,11 @@ fn environment(manifest: &Manifest, problems: &mut Problems<'_>) {
 }
 
 fn requests(manifest: &Manifest, problems: &mut Problems<'_>) {
-    problems.unless(!manifest.surfaces.is_empty(), "serves no surface".into());
+    problems.unless(
+        !manifest.surfaces.is_empty() || manifest.chats() || manifest.embeds(),
+        "serves no surface, and its dialect alone is not enough".into(),
+    );
+    dialect(manifest, problems);
     for (at, surface) in manifest.surfaces.iter().enumerate() {
         problems.unless(
             !manifest.surfaces.iter().take(at).any(|s| s == surface),
@@ -226,6 +290,29 @@ fn requests(manifest: &Manifest, problems: &mut Problems<'_>) {
         problems.unless(
             path.starts_with('/') && path.len() > 1 && path.bytes().all(|b| b.is_ascii_graphic()),
             format!("models_path {path:?} does not begin with /"),
+        );
+    }
+    match manifest.health.as_deref() {
+        None | Some("none") => {}
+        Some(call) => {
+            let filled = template(manifest, call, "health", problems);
+            problems.unless(
+                (filled.starts_with('/') || filled.starts_with("https://"))
+                    && filled.bytes().all(|b| b.is_ascii_graphic())
+                    && !filled.contains(['{', '}', '#', '\\']),
+                format!("health {call:?} is neither a path, an https URL nor \"none\""),
+            );
+        }
+    }
+    let mut set = BTreeSet::new();
+    for (name, value) in &manifest.headers {
+        problems.unless(
+            is_header(name) && !NOT_SET.contains(&name.as_str()) && set.insert(name),
+            format!("the header {name:?} may not be set, is set twice or is not lower-case"),
+        );
+        problems.unless(
+            !value.is_empty() && value.bytes().all(|b| (b' '..=b'~').contains(&b)),
+            format!("the header {name:?} has an empty or unprintable value"),
         );
     }
     let mut seen = BTreeSet::new();
@@ -239,6 +326,128 @@ fn requests(manifest: &Manifest, problems: &mut Problems<'_>) {
             format!("the header {name:?} may not be listed, or is listed twice"),
         );
     }
+}
+
+/// That layout, surfaces and sign-in fit the dialect.
+fn dialect(manifest: &Manifest, problems: &mut Problems<'_>) {
+    let layout = manifest.layout();
+    problems.unless(
+        match manifest.dialect {
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => {
+                matches!(layout, Layout::Openai | Layout::Azure)
+            }
+            Dialect::Voyage => layout == Layout::Openai,
+            Dialect::Anthropic => layout == Layout::Anthropic,
+            Dialect::Gemini => layout == Layout::Gemini,
+            Dialect::Cohere => layout == Layout::Cohere,
+            Dialect::Bedrock => layout == Layout::Bedrock,
+        },
+        "has a layout that its dialect has no URLs for".into(),
+    );
+    let own = match manifest.dialect {
+        Dialect::OpenaiChat => Some(Surface::Chat),
+        Dialect::OpenaiResponses => Some(Surface::Responses),
+        Dialect::Anthropic => Some(Surface::Messages),
+        Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock | Dialect::Voyage => None,
+    };
+    if let Some(own) = own {
+        problems.unless(
+            manifest.surfaces.contains(&own) || manifest.embeds(),
+            format!("does not list the surface of its own dialect, {own:?}"),
+        );
+    }
+    problems.unless(
+        (manifest.auth == Auth::Sigv4) == (manifest.dialect == Dialect::Bedrock),
+        "auth \"sigv4\" and dialect \"bedrock\" go together".into(),
+    );
+}
+
+fn options(manifest: &Manifest, problems: &mut Problems<'_>) {
+    let mut names = BTreeSet::new();
+    for option in &manifest.options {
+        let name = &option.name;
+        problems.unless(
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+                && names.insert(name),
+            format!("the option {name:?} is named twice or has more than a-z and _"),
+        );
+        for value in [Some(&option.example), option.default.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            problems.unless(
+                !value.is_empty()
+                    && value.len() <= 128
+                    && !value.contains("..")
+                    && value.starts_with(|c: char| c.is_ascii_alphanumeric())
+                    && value
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
+                format!("the option {name:?} may not be {value:?}"),
+            );
+        }
+        problems.unless(
+            option.hint.ends_with('.') && !(option.required && option.default.is_some()),
+            format!(
+                "the option {name:?} has a hint that is no sentence, or is required with a default"
+            ),
+        );
+    }
+}
+
+/// Fields of OpenAI's chat request, and what is like one, that `quirks.unsupported` may name.
+const FIELDS: &[&str] = &[
+    "audio",
+    "frequency_penalty",
+    "images",
+    "logit_bias",
+    "logprobs",
+    "metadata",
+    "n",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "response_format",
+    "safety_identifier",
+    "service_tier",
+    "stop",
+    "store",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+    "web_search_options",
+];
+
+fn quirks(manifest: &Manifest, problems: &mut Problems<'_>) {
+    let quirks = &manifest.quirks;
+    let among = |value: &str, allowed: &[&str]| allowed.contains(&value);
+    problems.unless(
+        among(&quirks.seed, &["seed", "random_seed", "none"])
+            && among(&quirks.required_tool_choice, &["required", "any"])
+            && among(
+                &quirks.reasoning,
+                &["reasoning_content", "reasoning", "none"],
+            ),
+        "quirks.seed, quirks.required_tool_choice or quirks.reasoning is no known word".into(),
+    );
+    let mut seen = BTreeSet::new();
+    for field in &quirks.unsupported {
+        problems.unless(
+            FIELDS.contains(&field.as_str()) && seen.insert(field),
+            format!(
+                "quirks.unsupported names {field:?}, which is no field to name, or named twice"
+            ),
+        );
+    }
+    problems.unless(
+        !quirks.done_marker || manifest.surfaces.contains(&Surface::Chat),
+        "quirks.done_marker is of OpenAI's chat streams, which it does not serve".into(),
+    );
 }
 
 fn models(manifest: &Manifest, problems: &mut Problems<'_>) {
@@ -258,7 +467,14 @@ fn models(manifest: &Manifest, problems: &mut Problems<'_>) {
         );
         problems.unless(ids.insert(id), format!("lists the model {id:?} twice"));
         problems.unless(
-            manifest.surfaces.contains(&model.kind),
+            match model.kind {
+                Kind::Chat => manifest.chats(),
+                Kind::Embedding => manifest.embeds(),
+                Kind::Completion => manifest.surfaces.contains(&Surface::Completions),
+                Kind::Image => manifest.surfaces.contains(&Surface::Images),
+                Kind::Audio => manifest.surfaces.contains(&Surface::Audio),
+                Kind::Moderation => manifest.surfaces.contains(&Surface::Moderations),
+            },
             format!("the model {id:?} is of a kind that no listed surface serves"),
         );
         limits(model, problems);
@@ -292,7 +508,11 @@ fn limits(model: &Model, problems: &mut Problems<'_>) {
         format!("the model {id:?} has cached input dearer than input"),
     );
     problems.unless(
-        price.output.is_some() == (model.kind != Kind::Embedding),
+        match model.kind {
+            Kind::Chat | Kind::Completion => price.output.is_some(),
+            Kind::Embedding | Kind::Moderation => price.output.is_none(),
+            Kind::Image | Kind::Audio => true,
+        },
         format!("the model {id:?} has an output price and embeds, or lacks one and writes"),
     );
 }

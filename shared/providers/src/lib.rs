@@ -11,15 +11,21 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod call;
 mod env;
 mod key;
 mod manifest;
+mod options;
+mod quirks;
 
+pub use call::{Operation, Sending, health_url, url};
 pub use env::{EnvFinding, env_candidates};
 pub use key::{KeyFormatError, can_be_sent, check_key, looks_like};
 pub use manifest::{
-    Auth, Charset, Dialect, KeyFormat, Manifest, Model, ModelKind, Quirks, Surface,
+    Auth, Charset, Dialect, KeyFormat, KeyOption, Layout, Manifest, Model, ModelKind, Surface,
 };
+pub use options::{MissingOption, OptionError, base, check_options};
+pub use quirks::{Quirks, TokenLimit};
 
 // Defines `static MANIFESTS: [Manifest; N]`, sorted by slug.
 include!(concat!(env!("OUT_DIR"), "/manifests.rs"));

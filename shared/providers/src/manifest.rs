@@ -1,5 +1,7 @@
 //! What a manifest says about a provider. All of it is static; docs/adding-a-provider.md explains each field.
 
+use crate::quirks::Quirks;
+
 /// A provider: where it is, what it speaks, how its keys look and which models it is known to have.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -7,15 +9,20 @@ pub struct Manifest {
     pub slug: &'static str,
     /// The name that users read.
     pub title: &'static str,
-    /// Where requests go unless a key has a `base_url` of its own. It ends where an OpenAI SDK's `base_url` does, with
-    /// no slash: the path of the surface (`/chat/completions`) follows.
+    /// Where requests go unless a key has a `base_url` of its own: what the provider's own SDK takes as such (OpenAI's
+    /// with `/v1`, Anthropic's without), with no slash at its end. `{name}` stands for a key's option; see
+    /// [`base`](crate::base).
     pub base_url: &'static str,
     /// Whether it runs beside the gateway: plain `http` on loopback by default.
     pub local: bool,
-    /// What it speaks.
+    /// What it speaks where a request has to be translated.
     pub dialect: Dialect,
+    /// How its URLs are made.
+    pub layout: Layout,
     /// Where its credential goes.
     pub auth: Auth,
+    /// Headers that every request to it has, unless the client's own of that name is passed on; lower case.
+    pub headers: &'static [(&'static str, &'static str)],
     /// How its keys look.
     pub key: KeyFormat,
     /// Where a key comes from, in words for people.
@@ -28,13 +35,18 @@ pub struct Manifest {
     pub base_url_env: Option<&'static str>,
     /// Environment variables that are not read, but mistaken for one of [`env_vars`](Self::env_vars).
     pub near_misses: &'static [&'static str],
-    /// The path under the base URL that lists models, which is also the cheap call of a health check.
+    /// What its keys are saved with beside the secret: a region, a resource.
+    pub options: &'static [KeyOption],
+    /// The path under the base URL that lists models.
     pub models_path: Option<&'static str>,
+    /// The cheap `GET` that tells a good key from a bad one: a path under the base URL, or a URL with `{name}` for an
+    /// option; see [`health_url`](crate::health_url). Where it is absent, no call costs nothing and says anything.
+    pub health: Option<&'static str>,
     /// Globs of model names that are this provider's, where `*` matches any run of characters, `/` too.
     pub model_patterns: &'static [&'static str],
     /// The models known when the manifest was written.
     pub models: &'static [Model],
-    /// The surfaces that it serves itself.
+    /// The surfaces that it answers itself, so that bytes pass untouched.
     pub surfaces: &'static [Surface],
     /// Request headers that are passed on to it beside those passed on to all (API.md, "Data plane"); lower case.
     pub forward_headers: &'static [&'static str],
@@ -45,16 +57,43 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether the provider itself serves `surface`.
+    /// Whether the provider itself answers on `surface`, in the API that a client of it speaks.
     #[must_use]
     pub fn serves(&self, surface: Surface) -> bool {
         self.surfaces.contains(&surface)
+    }
+
+    /// Whether chats reach it, from every surface that chats: its own, or by translation.
+    #[must_use]
+    pub fn chats(&self) -> bool {
+        match self.dialect {
+            Dialect::OpenAiChat => self.serves(Surface::Chat),
+            Dialect::OpenAiResponses => self.serves(Surface::Responses),
+            Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => true,
+            Dialect::Voyage => false,
+        }
+    }
+
+    /// Whether it turns text into vectors, in OpenAI's way or by translation.
+    #[must_use]
+    pub fn embeds(&self) -> bool {
+        self.serves(Surface::Embeddings)
+            || matches!(
+                self.dialect,
+                Dialect::Gemini | Dialect::Cohere | Dialect::Voyage
+            )
     }
 
     /// The known model with exactly this id.
     #[must_use]
     pub fn model(&self, id: &str) -> Option<&'static Model> {
         self.models.iter().find(|model| model.id == id)
+    }
+
+    /// The option of a key of this name.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&'static KeyOption> {
+        self.options.iter().find(|option| option.name == name)
     }
 
     /// Whether it is of no use without a key.
@@ -65,23 +104,40 @@ impl Manifest {
 }
 
 /// What a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// OpenAI's Chat Completions, and its Completions and Embeddings.
+    /// OpenAI's Chat Completions, with its Embeddings: <https://platform.openai.com/docs/api-reference/chat>.
     OpenAiChat,
-    /// OpenAI's Responses.
+    /// OpenAI's Responses: <https://platform.openai.com/docs/api-reference/responses>.
     OpenAiResponses,
-    /// Anthropic's Messages.
+    /// Anthropic's Messages: <https://docs.anthropic.com/en/api/messages>.
     Anthropic,
-    /// Google's Gemini API: generateContent, and its embeddings.
+    /// Google's `generateContent` and `embedContent`: <https://ai.google.dev/api>.
     Gemini,
-    /// Cohere's Chat and Embed, version 2.
+    /// Cohere's Chat and Embed, version 2: <https://docs.cohere.com/reference/chat>.
     Cohere,
-    /// Amazon Bedrock's Converse.
+    /// AWS Bedrock's Converse: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
     Bedrock,
-    /// Voyage's embeddings; it has no chat.
+    /// Voyage AI's embeddings, and no chat: <https://docs.voyageai.com/reference/embeddings-api>.
     Voyage,
+}
+
+/// How a provider's URLs are made; [`url`](crate::url) makes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// OpenAI's paths under a base URL that has the version: `/chat/completions`.
+    OpenAi,
+    /// Azure OpenAI's: `/openai/v1/…`, or `/openai/deployments/<model>/…?api-version=…`.
+    Azure,
+    /// `/v1/messages`
+    Anthropic,
+    /// `/v1beta/models/<model>:generateContent`
+    Gemini,
+    /// `/v2/chat`, `/v2/embed`
+    Cohere,
+    /// `/model/<model>/converse`
+    Bedrock,
 }
 
 /// Where a provider wants its credential.
@@ -93,17 +149,39 @@ pub enum Auth {
     Header(&'static str),
     /// It asks for none. A key that was stored all the same (a proxy may stand in front) is sent as with `Bearer`.
     None,
+    /// AWS's: `<access key id>:<secret>[:<session token>]` signs each request, an API key of Bedrock's is sent as with
+    /// `Bearer`. [`Manifest::sending`] tells which one a key is.
+    SigV4,
 }
 
 impl Auth {
-    /// Header name, and what stands before the key in its value.
+    /// Header name, and what stands before the key in its value. For [`Auth::SigV4`] that of an API key; ask
+    /// [`Manifest::sending`] first.
     #[must_use]
     pub fn header(self) -> (&'static str, &'static str) {
         match self {
-            Self::Bearer | Self::None => ("authorization", "Bearer "),
+            Self::Bearer | Self::None | Self::SigV4 => ("authorization", "Bearer "),
             Self::Header(name) => (name, ""),
         }
     }
+}
+
+/// What a key is saved with beside its secret. Values are 1 to 128 letters, digits, `.`, `_` and `-`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct KeyOption {
+    /// `region`
+    pub name: &'static str,
+    /// Whether no key goes without it. One that stands in the base URL and has no default is also needed where a key has
+    /// no `base_url` of its own.
+    pub required: bool,
+    /// What it is where a key does not say.
+    pub default: Option<&'static str>,
+    /// What it is and where it is found, in words for people.
+    pub hint: &'static str,
+    /// A value as an example.
+    pub example: &'static str,
+    /// The environment variable that has it, where the provider's own tools know one.
+    pub env: Option<&'static str>,
 }
 
 /// How a provider's keys look. Lengths are in bytes, and wide: formats change without notice.
@@ -185,22 +263,75 @@ pub enum ModelKind {
     Completion,
     /// Turns text into vectors.
     Embedding,
+    /// Draws.
+    Image,
+    /// Speaks, or writes down what was said.
+    Audio,
+    /// Judges whether text or images are harmful.
+    Moderation,
 }
 
-/// An OpenAI surface that a provider may serve (FEATURES.md, E1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A surface of the gateway, which a provider may answer itself (FEATURES.md, E1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Surface {
     /// `/chat/completions`
     Chat,
+    /// `/responses`
+    Responses,
+    /// `/messages`, Anthropic's.
+    Messages,
+    /// `/messages/count_tokens`, Anthropic's.
+    CountTokens,
     /// `/completions`
     Completions,
     /// `/embeddings`
     Embeddings,
+    /// `/images/…`
+    Images,
+    /// `/audio/…`
+    Audio,
+    /// `/moderations`
+    Moderations,
+    /// `/files…`
+    Files,
+    /// `/batches…`
+    Batches,
 }
 
-/// Where a provider departs from its dialect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quirks {
-    /// Whether every stream that is complete ends in `data: [DONE]`, so that one without it was broken off.
-    pub done_marker: bool,
+impl Surface {
+    /// The path after `/v1`; of those with several the part that they share.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Responses => "/responses",
+            Self::Messages => "/messages",
+            Self::CountTokens => "/messages/count_tokens",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+            Self::Images => "/images",
+            Self::Audio => "/audio",
+            Self::Moderations => "/moderations",
+            Self::Files => "/files",
+            Self::Batches => "/batches",
+        }
+    }
+
+    /// What it is called in a sentence: “Groq has no …”.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Chat => "chat completions",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::CountTokens => "token counting",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Images => "images",
+            Self::Audio => "audio",
+            Self::Moderations => "moderations",
+            Self::Files => "files",
+            Self::Batches => "batches",
+        }
+    }
 }

@@ -14,7 +14,8 @@ mod manifest;
 
 use lockgate_host::Secret;
 use lockgate_providers::{
-    Auth, Charset, Manifest, ModelKind, Surface, all, check_key, find, looks_like,
+    Auth, Charset, Manifest, ModelKind, Quirks, Surface, TokenLimit, all, check_key, find,
+    looks_like,
 };
 
 /// A key of the right format.
@@ -196,6 +197,58 @@ fn a_manifest_with_a_mistake_is_refused_and_the_mistake_named() {
             "no listed surface",
         ),
         (
+            "surfaces = [\"chat\"]",
+            "surfaces = [\"files\"]",
+            "its own dialect",
+        ),
+        ("kind = \"chat\"", "kind = \"image\"", "no listed surface"),
+        (
+            "dialect = \"openai-chat\"",
+            "dialect = \"openai-chat\"\nlayout = \"gemini\"",
+            "layout",
+        ),
+        (
+            "auth = { header = \"x-acme-key\" }",
+            "auth = \"sigv4\"",
+            "go together",
+        ),
+        (
+            "surfaces",
+            "headers = [[\"authorization\", \"x\"]]\nsurfaces",
+            "may not be set",
+        ),
+        (
+            "surfaces",
+            "headers = [[\"x-a\", \"a\\n\"]]\nsurfaces",
+            "unprintable value",
+        ),
+        (
+            "surfaces",
+            "health = \"http://acme.example/key\"\nsurfaces",
+            "neither a path",
+        ),
+        (
+            "https://api.acme.example/v1",
+            "https://{region}.acme.example/v1",
+            "not in [[options]]",
+        ),
+        ("done_marker = true", "seed = \"seeds\"", "no known word"),
+        (
+            "done_marker = true",
+            "unsupported = [\"colour\"]",
+            "no field to name",
+        ),
+        (
+            "[[models]]",
+            "[[options]]\nname = \"region\"\nhint = \"Where.\"\nexample = \"a/b\"\n[[models]]",
+            "may not be",
+        ),
+        (
+            "[[models]]",
+            "[[options]]\nname = \"region\"\nhint = \"Where\"\nexample = \"a\"\n[[models]]",
+            "no sentence",
+        ),
+        (
             "models_path = \"/models\"",
             "models_path = \"models\"",
             "does not begin with /",
@@ -276,6 +329,62 @@ fn local_means_plain_http_on_loopback() {
         "http://127.0.0.1.evil.example/v1",
     );
     assert!(check::read("acme.toml", &elsewhere).is_err());
+}
+
+#[test]
+fn an_option_picks_no_other_host() {
+    let with = |base: &str| {
+        let option = "[[options]]\nname = \"place\"\nhint = \"Where.\"\nexample = \"eu-1\"\n[key]";
+        let text = GOOD
+            .replace("https://api.acme.example/v1", base)
+            .replacen("[key]", option, 1);
+        check::read("acme.toml", &text)
+            .map(|manifest| manifest.base_url)
+            .map_err(|problems| problems.join("\n"))
+    };
+    for good in [
+        "https://{place}.acme.example/v1",
+        "https://api-{place}.acme.example/v1",
+        "https://acme.example/{place}/v1",
+    ] {
+        assert_eq!(with(good).unwrap(), good);
+    }
+    for bad in [
+        "https://{place}/v1",
+        "https://{place}.example/v1",
+        "https://acme.{place}/v1",
+        "https://api{place}acme.example.com/v1",
+        "https://{plaice}.acme.example/v1",
+        "https://{place.acme.example/v1",
+    ] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_manifest_without_quirks_has_the_default_ones() {
+    let text = GOOD.replace("[quirks]\ndone_marker = true\n", "");
+    let quirks = check::read("acme.toml", &text)
+        .map_err(|p| p.join("\n"))
+        .unwrap()
+        .quirks;
+    let default = Quirks::default();
+    assert_eq!(quirks.done_marker, default.done_marker);
+    assert_eq!(quirks.stream_usage, default.stream_usage);
+    assert_eq!(quirks.developer_role, default.developer_role);
+    assert_eq!(Some(quirks.seed.as_str()), default.seed);
+    assert_eq!(quirks.required_tool_choice, default.required_tool_choice);
+    assert_eq!(
+        (quirks.reasoning.as_str(), default.reasoning),
+        ("none", None)
+    );
+    assert_eq!(quirks.reasoning_effort, default.reasoning_effort);
+    assert_eq!(quirks.json_schema, default.json_schema);
+    assert_eq!(quirks.parallel_tool_calls, default.parallel_tool_calls);
+    assert_eq!(quirks.unsupported.len(), default.unsupported.len());
+    assert_eq!(default.max_tokens, TokenLimit::MaxTokens);
+    assert!(matches!(quirks.max_tokens, manifest::TokenLimit::MaxTokens));
+    assert!(!default.lacks("n"));
 }
 
 #[test]
