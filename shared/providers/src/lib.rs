@@ -11,14 +11,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod call;
+pub mod call;
 mod env;
 mod key;
 mod manifest;
 mod options;
 mod quirks;
 
-pub use call::{Operation, Sending, health_url, url};
 pub use env::{EnvFinding, env_candidates};
 pub use key::{KeyFormatError, can_be_sent, check_key, looks_like};
 pub use manifest::{

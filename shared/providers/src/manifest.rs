@@ -40,7 +40,7 @@ pub struct Manifest {
     /// The path under the base URL that lists models.
     pub models_path: Option<&'static str>,
     /// The cheap `GET` that tells a good key from a bad one: a path under the base URL, or a URL with `{name}` for an
-    /// option; see [`health_url`](crate::health_url). Where it is absent, no call costs nothing and says anything.
+    /// option; see [`health_url`](crate::call::health_url). Where it is absent, no call costs nothing and says anything.
     pub health: Option<&'static str>,
     /// Globs of model names that are this provider's, where `*` matches any run of characters, `/` too.
     pub model_patterns: &'static [&'static str],
@@ -123,7 +123,7 @@ pub enum Dialect {
     Voyage,
 }
 
-/// How a provider's URLs are made; [`url`](crate::url) makes them.
+/// How a provider's URLs are made; [`url`](crate::call::url) makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// OpenAI's paths under a base URL that has the version: `/chat/completions`.

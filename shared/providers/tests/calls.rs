@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 
 use lockgate_host::Secret;
+use lockgate_providers::call::{Operation, Sending, health_url, url};
 use lockgate_providers::{
-    Auth, Dialect, KeyFormat, KeyOption, Layout, Manifest, Operation, OptionError, Quirks, Sending,
-    Surface, all, base, check_options, find, health_url, url,
+    Auth, Dialect, KeyFormat, KeyOption, Layout, Manifest, OptionError, Quirks, Surface, all, base,
+    check_options, find,
 };
 use proptest::prelude::*;
 
