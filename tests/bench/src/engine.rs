@@ -18,6 +18,8 @@ const ADMIN_TOKEN: &str = "bench-admin-token-only-for-measurements-on-loopback";
 const KEK: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 /// A provider secret in OpenAI's form, which only the mock provider gets to see.
 const SECRET: &str = "sk-proj-LockgateBench0000000000000000000000000000000000000000";
+/// The same in Anthropic's form.
+const ANTHROPIC_SECRET: &str = "sk-ant-api03-LockgateBench00000000000000000000000000000000000000000000000000000000000000000000000000000000-0000000AA";
 /// How long a gateway may take until it serves with a key that was just made.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
@@ -241,6 +243,8 @@ pub(crate) async fn gateway(
     let base_url = format!("{}/v1", provider.url());
     let key =
         json!({"provider": "openai", "name": "bench", "secret": SECRET, "base_url": base_url});
+    api.create("/api/provider-keys", &key).await?;
+    let key = json!({"provider": "anthropic", "name": "bench", "secret": ANTHROPIC_SECRET, "base_url": provider.url()});
     api.create("/api/provider-keys", &key).await?;
     api.create("/api/agents", &json!({"name": "bench"})).await?;
     let key = json!({"name": "bench", "agent": "bench"});

@@ -45,6 +45,23 @@ pub(crate) struct Load {
     pub(crate) connections: usize,
     pub(crate) unit: Unit,
     pub(crate) body: Bytes,
+    /// What the floor is asked, where that is another thing.
+    pub(crate) floor: Option<Bytes>,
+}
+
+impl Load {
+    /// The same load as the floor gets it.
+    pub(crate) fn of_floor(&self) -> Self {
+        Self {
+            body: self.floor.clone().unwrap_or_else(|| self.body.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the gateway translates it, which the floor does not.
+    pub(crate) fn translated(&self) -> bool {
+        self.floor.is_some()
+    }
 }
 
 /// A chat request of exactly `bytes` bytes, if they are enough for it.
