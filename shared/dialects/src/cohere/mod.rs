@@ -1,83 +1,108 @@
-//! Not written yet.
+//! Cohere's Chat API, version 2: <https://docs.cohere.com/reference/chat>, <https://docs.cohere.com/reference/chat-stream>.
+//!
+//! It is close to OpenAI's, in other words. What a model thinks comes as `thinking` content or as a `tool_plan`; both are
+//! reasoning here, and go back as `thinking`.
 
-use crate::answer::Answer;
-use crate::dialect::{Reply, Target};
-use crate::event::Event;
-use crate::json::Problem;
-use crate::request::Request;
-use crate::sse::Frame;
-use crate::support::{Feature, Notes, Support, Unsupported};
-use crate::translate::{DecodeStream, EncodeStream};
+mod answer;
+mod decode;
+mod encode;
+mod stream;
+
+use crate::answer::Reason;
+use crate::support::{Feature, Support};
+
+pub use answer::{decode_answer, encode_answer};
+pub use decode::decode_request;
+pub use encode::encode_request;
+pub use stream::{StreamDecoder, StreamEncoder};
+
+/// Top-level fields that only Cohere has and that pass by name.
+const OWN_FIELDS: &[&str] = &[
+    "citation_options",
+    "documents",
+    "priority",
+    "raw_prompting",
+    "safety_mode",
+];
 
 /// What the dialect can say.
 #[must_use]
 pub fn support(feature: Feature) -> Support {
+    use Feature as F;
+    use Support::{Kept, Lacking, Mapped};
     match feature {
-        _ => Support::Lacking("not written yet"),
+        F::System
+        | F::SystemLater
+        | F::MultiTurn
+        | F::Prefill
+        | F::ImageUrl
+        | F::ImageBase64
+        | F::ImageDetail
+        | F::Tools
+        | F::ParallelToolCalls
+        | F::ToolResults
+        | F::MaxTokens
+        | F::Temperature
+        | F::Seed
+        | F::FrequencyPenalty
+        | F::PresencePenalty => Kept,
+        F::Developer => Mapped("role `system`"),
+        F::ToolStrict => Mapped("`strict_tools`, where all tools are strict; else a warning"),
+        F::ToolChoiceAuto => Mapped("left out: its default"),
+        F::ToolChoiceNone => Mapped("`NONE`"),
+        F::ToolChoiceRequired => Mapped("`REQUIRED`"),
+        F::ToolChoiceNamed => Mapped("`REQUIRED`, with that tool alone"),
+        F::ToolChoiceAllowed => Mapped("those tools alone"),
+        F::Stop => Mapped("`stop_sequences`"),
+        F::TopP => Mapped("`p`"),
+        F::TopK => Mapped("`k`"),
+        F::JsonMode => Mapped("`response_format.type: json_object`"),
+        F::JsonSchema => Mapped("`response_format.json_schema`"),
+        F::ReasoningEffort => Mapped("`thinking.token_budget`, by steps"),
+        F::ReasoningBudget => Mapped("`thinking.token_budget`"),
+        F::ReasoningOff => Mapped("`thinking.type: disabled`"),
+        F::RefusalHistory => Mapped("text"),
+        F::ReasoningHistory => Lacking("thoughts go back only without a signature"),
+        F::ParallelToolCallsOff => Lacking("it has no switch for that"),
+        F::Logprobs => Lacking("its form has no counterpart"),
+        F::FileBase64 | F::FileUrl | F::FileText | F::FileId => {
+            Lacking("documents are a field of their own, `documents`")
+        }
+        F::Name
+        | F::AudioInput
+        | F::ToolOther
+        | F::ToolResultError
+        | F::ToolResultImage
+        | F::LogitBias
+        | F::Choices
+        | F::ReasoningSummary
+        | F::Cache
+        | F::Metadata
+        | F::User
+        | F::ServiceTier
+        | F::Store
+        | F::Unknown => Lacking(""),
     }
 }
 
-/// Reads a request.
-///
-/// # Errors
-/// [`Problem`].
-pub fn decode_request(_body: &str) -> Result<Request<'_>, Problem> {
-    Err(Problem::new("is in a dialect that is not written yet"))
-}
-
-/// Writes a request.
-///
-/// # Errors
-/// [`Unsupported`].
-pub fn encode_request(
-    _request: &Request<'_>,
-    _target: &Target<'_>,
-    notes: &mut Notes,
-) -> Result<Vec<u8>, Unsupported> {
-    notes.lacking(Feature::MultiTurn, "messages")?;
-    Ok(Vec::new())
-}
-
-/// Reads a plain answer.
-///
-/// # Errors
-/// [`Problem`].
-pub fn decode_answer(_body: &str) -> Result<Answer<'_>, Problem> {
-    Err(Problem::new("is in a dialect that is not written yet"))
-}
-
-/// Writes a plain answer.
-#[must_use]
-pub fn encode_answer(_answer: &Answer<'_>, _reply: &Reply<'_>) -> Vec<u8> {
-    Vec::new()
-}
-
-/// Reads a stream.
-#[derive(Debug, Default)]
-pub struct StreamDecoder {}
-
-impl DecodeStream for StreamDecoder {
-    fn frame(
-        &mut self,
-        _frame: Frame<'_>,
-        _emit: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), Problem> {
-        Err(Problem::new("is in a dialect that is not written yet"))
+fn reason(word: &str) -> Reason {
+    match word {
+        "COMPLETE" => Reason::Stop,
+        "STOP_SEQUENCE" => Reason::StopSequence,
+        "MAX_TOKENS" => Reason::Length,
+        "TOOL_CALL" => Reason::ToolCalls,
+        "ERROR_TOXIC" => Reason::ContentFilter,
+        _ => Reason::Other,
     }
 }
 
-/// Writes a stream.
-#[derive(Debug)]
-pub struct StreamEncoder {}
-
-impl StreamEncoder {
-    /// An encoder for this client.
-    #[must_use]
-    pub fn new(_reply: &Reply<'_>) -> Self {
-        Self {}
+fn reason_word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Stop | Reason::Refusal | Reason::Pause => "COMPLETE",
+        Reason::StopSequence => "STOP_SEQUENCE",
+        Reason::Length => "MAX_TOKENS",
+        Reason::ToolCalls => "TOOL_CALL",
+        Reason::ContentFilter => "ERROR_TOXIC",
+        Reason::Other => "ERROR",
     }
-}
-
-impl EncodeStream for StreamEncoder {
-    fn event(&mut self, _event: Event<'_>, _out: &mut Vec<u8>) {}
 }
