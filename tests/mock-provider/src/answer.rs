@@ -6,10 +6,11 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-use crate::behaviour::Behaviour;
-use crate::openai::{self, Request, Surface, UNICODE_WORDS, WORDS, Writer};
+use crate::ask::{Ask, Refusal};
+use crate::openai::Surface;
 use crate::play::{Script, Step};
-use crate::wire::CUT_BYTES;
+use crate::voice::Dialect;
+use crate::{anthropic, azure, bedrock, cohere, gemini, openai, passthrough, responses};
 
 /// A response, before it is performed.
 pub(crate) struct Answer {
@@ -21,7 +22,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn new(status: u16, content_type: &'static str, script: Script) -> Self {
+    pub(crate) fn new(status: u16, content_type: &'static str, script: Script) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         Self {
@@ -37,20 +38,18 @@ impl Answer {
         Self::new(status, "application/json", Script::whole(body))
     }
 
-    fn stream(steps: impl Iterator<Item = Step> + Send + 'static) -> Self {
-        Self::new(
-            200,
-            "text/event-stream; charset=utf-8",
-            Script::chunked(steps),
-        )
+    pub(crate) fn stream(
+        content_type: &'static str,
+        steps: impl Iterator<Item = Step> + Send + 'static,
+    ) -> Self {
+        Self::new(200, content_type, Script::chunked(steps))
     }
 
     pub(crate) fn error(status: u16, message: &str) -> Self {
-        let (kind, code) = openai::error_names(status);
-        Self::json(status, openai::error(message, kind, code))
+        Dialect::OpenAi.refuse(&Refusal::new(status, message))
     }
 
-    fn header(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.append(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
@@ -60,30 +59,127 @@ impl Answer {
 }
 
 /// The answer to a request that is not the mock's own administration.
-pub(crate) fn answer(method: &str, path: &str, secret: Option<&str>, body: &[u8]) -> Answer {
-    if let Some(refusal) = secret.and_then(refusal) {
-        return refusal;
+pub(crate) fn answer(ask: &Ask<'_>) -> Answer {
+    let (dialect, operation) = operation(ask);
+    if let Some(refusal) = ask.secret.and_then(|secret| refused(dialect, secret)) {
+        return dialect.refuse(&refusal);
     }
-    match (method, Surface::of(path)) {
-        ("POST", Some(surface)) => match serde_json::from_slice::<Request<'_>>(body) {
-            Ok(request) => by_behaviour(surface, &request),
-            Err(error) => Answer::error(400, &format!("The request is not valid JSON: {error}")),
-        },
-        ("GET", None) => match path.rsplit_once("/models") {
-            Some((_, "")) => Answer::json(200, openai::models()),
-            Some((_, id)) if id.starts_with('/') => {
-                let model = openai::model(id.trim_start_matches('/'));
-                Answer::json(200, model.to_string().into())
-            }
-            _ => Answer::error(404, &format!("There is nothing at GET {path}.")),
-        },
-        _ => Answer::error(404, &format!("There is nothing at {method} {path}.")),
+    let done = match operation {
+        Operation::OpenAi(surface) => openai::answer(ask, surface, None),
+        Operation::Responses => responses::answer(ask),
+        Operation::Deployment { deployment, rest } => azure::answer(ask, deployment, rest),
+        Operation::Messages => anthropic::messages(ask),
+        Operation::CountTokens => anthropic::count_tokens(ask),
+        Operation::Gemini { model, action } => gemini::answer(ask, model, action),
+        Operation::CohereChat => cohere::chat(ask),
+        Operation::CohereEmbed => cohere::embed(ask),
+        Operation::Converse { model, stream } => bedrock::converse(ask, model, stream),
+        Operation::Models { one } => models(ask, dialect, one),
+        Operation::Other => passthrough::answer(ask).ok_or_else(|| {
+            Refusal::new(
+                404,
+                format!("There is nothing at {} {}.", ask.method, ask.path),
+            )
+        }),
+    };
+    done.unwrap_or_else(|refusal| dialect.refuse(&refusal))
+}
+
+/// What a path asks for.
+enum Operation<'r> {
+    OpenAi(Surface),
+    Responses,
+    /// A deployment of Azure, and what is asked of it.
+    Deployment {
+        deployment: &'r str,
+        rest: &'r str,
+    },
+    Messages,
+    CountTokens,
+    Gemini {
+        model: &'r str,
+        action: &'r str,
+    },
+    CohereChat,
+    CohereEmbed,
+    Converse {
+        model: &'r str,
+        stream: bool,
+    },
+    /// The list of models, or one of them.
+    Models {
+        one: Option<&'r str>,
+    },
+    Other,
+}
+
+/// By the end of the path, whatever is in front of it.
+fn operation<'r>(ask: &Ask<'r>) -> (Dialect, Operation<'r>) {
+    let path = ask.path;
+    let end = |end: &str| ask.method == "POST" && path.ends_with(end);
+    if let Some((_, rest)) = path.split_once("/openai/deployments/") {
+        let (deployment, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        return (Dialect::Azure, Operation::Deployment { deployment, rest });
+    }
+    if ask.method == "POST" {
+        if let Some((_, call)) = path.split_once("/models/")
+            && let Some((model, action)) = call.rsplit_once(':')
+        {
+            return (Dialect::Gemini, Operation::Gemini { model, action });
+        }
+        if let Some((_, call)) = path.rsplit_once("/model/")
+            && let Some((model, action @ ("converse" | "converse-stream"))) = call.rsplit_once('/')
+        {
+            let stream = action == "converse-stream";
+            return (Dialect::Bedrock, Operation::Converse { model, stream });
+        }
+        if let Some(surface) = Surface::of(path) {
+            return (Dialect::OpenAi, Operation::OpenAi(surface));
+        }
+    }
+    if end("/messages") {
+        (Dialect::Anthropic, Operation::Messages)
+    } else if end("/messages/count_tokens") {
+        (Dialect::Anthropic, Operation::CountTokens)
+    } else if end("/responses") {
+        (Dialect::OpenAi, Operation::Responses)
+    } else if end("/v2/chat") {
+        (Dialect::Cohere, Operation::CohereChat)
+    } else if end("/v2/embed") {
+        (Dialect::Cohere, Operation::CohereEmbed)
+    } else if ask.method == "GET" && path.ends_with("/foundation-models") {
+        (Dialect::Bedrock, Operation::Models { one: None })
+    } else if ask.method == "GET"
+        && let Some((before, id)) = path.rsplit_once("/models")
+        && (id.is_empty() || id.starts_with('/'))
+    {
+        let dialect = if before.ends_with("/v1beta") {
+            Dialect::Gemini
+        } else if ask.headers.contains_key("anthropic-version") {
+            Dialect::Anthropic
+        } else {
+            Dialect::OpenAi
+        };
+        let one = id.strip_prefix('/').filter(|id| !id.is_empty());
+        (dialect, Operation::Models { one })
+    } else {
+        (Dialect::OpenAi, Operation::Other)
     }
 }
 
-/// What a key that is not valid is told. Like real providers, it names the key in part; asked to, in full.
-fn refusal(secret: &str) -> Option<Answer> {
-    let shown = if secret.contains("echo") {
+fn models(ask: &Ask<'_>, dialect: Dialect, one: Option<&str>) -> Result<Answer, Refusal> {
+    match dialect {
+        Dialect::Anthropic => anthropic::models(ask, one),
+        Dialect::Gemini => gemini::models(ask, one),
+        Dialect::Bedrock => bedrock::models(ask),
+        _ => Ok(openai::models(one)),
+    }
+}
+
+/// What a key that is not valid is told. Like real providers, some name the key in part; asked to, all in full.
+fn refused(dialect: Dialect, secret: &str) -> Option<Refusal> {
+    let echo = secret.contains("echo");
+    let shown = if echo {
         secret.to_owned()
     } else {
         let head: String = secret.chars().take(8).collect();
@@ -91,229 +187,38 @@ fn refusal(secret: &str) -> Option<Answer> {
         let tail: String = secret.chars().skip(skip).collect();
         format!("{head}********{tail}")
     };
+    let said = |plain: &str| {
+        let shown = if echo { &format!(": {shown}") } else { "" };
+        format!("{plain}{shown}")
+    };
     if secret.contains("revoked") {
-        Some(Answer::error(
-            401,
-            &format!("Incorrect API key provided: {shown}."),
-        ))
+        Some(match dialect {
+            Dialect::OpenAi => Refusal::new(401, format!("Incorrect API key provided: {shown}.")),
+            Dialect::Azure => Refusal::new(
+                401,
+                said(
+                    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an active subscription and use a correct regional API endpoint for your resource.",
+                ),
+            ),
+            Dialect::Anthropic => Refusal::new(401, said("invalid x-api-key")),
+            // Google says 400 to a key that is not valid.
+            Dialect::Gemini => {
+                Refusal::bad(said("API key not valid. Please pass a valid API key."))
+                    .code("API_KEY_INVALID")
+            }
+            Dialect::Cohere => Refusal::new(401, said("invalid api token")),
+            Dialect::Bedrock => Refusal::new(
+                403,
+                said("The security token included in the request is invalid."),
+            )
+            .kind("UnrecognizedClientException"),
+        })
     } else if secret.contains("forbidden") {
-        Some(Answer::error(
+        Some(Refusal::new(
             403,
-            &format!("The key {shown} has no access to this."),
+            format!("The key {shown} has no access to this."),
         ))
     } else {
         None
     }
-}
-
-fn by_behaviour(surface: Surface, request: &Request<'_>) -> Answer {
-    let model = &*request.model;
-    let Some(behaviour) = Behaviour::of(model) else {
-        return Answer::error(404, &format!("The mock has no behaviour `{model}`."));
-    };
-    let plain = || plain(surface, request);
-    match behaviour {
-        Behaviour::Plain => plain(),
-        Behaviour::Status(status) => {
-            let message = format!("The mock was asked for the status {status}.");
-            let answer = Answer::error(status, &message);
-            if status == 429 {
-                answer.header("retry-after", "7")
-            } else {
-                answer
-            }
-        }
-        Behaviour::Quota => {
-            let message =
-                "You exceeded your current quota, please check your plan and billing details.";
-            let code = "insufficient_quota";
-            Answer::json(429, openai::error(message, code, Some(code)))
-        }
-        Behaviour::SlowHead(delay) => Answer {
-            delay: Some(delay),
-            ..plain()
-        },
-        Behaviour::Silent => Answer {
-            delay: None,
-            ..plain()
-        },
-        Behaviour::Html502 => {
-            let page = Bytes::from_static(b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center><h1>502 Bad Gateway</h1></center></body>\r\n</html>\r\n");
-            Answer::new(502, "text/html", Script::whole(page))
-        }
-        Behaviour::Redirect => Answer::new(302, "text/plain", Script::whole(Bytes::new()))
-            .header("location", "/redirected"),
-        Behaviour::Cookies => plain()
-            .header("set-cookie", "mock_session=1; Path=/; HttpOnly")
-            .header("set-cookie", "__cf_bm=mock; Path=/; Secure")
-            .header("server", "mock")
-            .header("connection", "keep-alive, x-hop")
-            .header("keep-alive", "timeout=5")
-            .header("x-hop", "1")
-            .header("x-provider-header", "1")
-            .header("x-ratelimit-remaining-requests", "99"),
-        Behaviour::BigHeaders { count, bytes } => {
-            let mut answer = plain();
-            let value = HeaderValue::from_str(&"h".repeat(bytes));
-            for number in 0..count {
-                let name = HeaderName::try_from(format!("x-big-{number}"));
-                if let (Ok(name), Ok(value)) = (name, &value) {
-                    answer.headers.append(name, value.clone());
-                }
-            }
-            answer
-        }
-        Behaviour::TruncatedJson => {
-            let whole = whole(surface, request, &WORDS.concat());
-            let (half, _) = halves(&whole);
-            let length = half.len() + CUT_BYTES;
-            let mut answer = Answer::json(200, Bytes::new());
-            answer.script = Script {
-                length: Some(length as u64),
-                ..Script::chunked(std::iter::once(Step::Cut(half)))
-            };
-            answer
-        }
-        Behaviour::Bytes(bytes) => Answer::json(200, whole(surface, request, &"x".repeat(bytes))),
-        _ if !request.stream || surface == Surface::Embeddings => {
-            unfinished(behaviour, &whole(surface, request, &WORDS.concat()))
-        }
-        _ => streamed(behaviour, Writer::new(surface, request)),
-    }
-}
-
-/// The whole answer of a request that is not streamed.
-fn whole(surface: Surface, request: &Request<'_>, content: &str) -> Bytes {
-    match surface {
-        Surface::Embeddings => openai::embeddings(request),
-        _ => Writer::new(surface, request).completion(content, WORDS.len()),
-    }
-}
-
-fn plain(surface: Surface, request: &Request<'_>) -> Answer {
-    if request.stream && surface != Surface::Embeddings {
-        let writer = Writer::new(surface, request);
-        let opening = writer.opening().into_iter();
-        let closing = writer.closing(WORDS.len());
-        let events = WORDS.map(|word| writer.event(word));
-        Answer::stream(opening.chain(events).chain(closing).map(Step::Flushed))
-    } else {
-        Answer::json(200, whole(surface, request, &WORDS.concat()))
-    }
-}
-
-fn halves(body: &Bytes) -> (Bytes, Bytes) {
-    let mut half = body.clone();
-    let rest = half.split_off(body.len() / 2);
-    (half, rest)
-}
-
-/// What a behaviour of streams does to an answer that is not streamed: the same in the middle of the JSON.
-fn unfinished(behaviour: Behaviour, whole: &Bytes) -> Answer {
-    let (half, _) = halves(whole);
-    let steps = match behaviour {
-        Behaviour::InvalidJson => return Answer::json(200, half),
-        Behaviour::Break(_) => vec![Step::Cut(half)],
-        Behaviour::Cut(_) => vec![Step::Data(half)],
-        Behaviour::Stall(_) => vec![Step::Flushed(half), Step::Stall],
-        _ => return Answer::json(200, whole.clone()),
-    };
-    Answer::new(200, "application/json", Script::chunked(steps.into_iter()))
-}
-
-fn streamed(behaviour: Behaviour, writer: Writer) -> Answer {
-    match behaviour {
-        Behaviour::Events { count, gap } => {
-            let closing = writer.closing(count);
-            let events = numbered(writer, count, gap);
-            Answer::stream(events.chain(closing.into_iter().map(Step::Flushed)))
-        }
-        Behaviour::Burst(count) => {
-            let closing = writer.closing(count);
-            let events = numbered(writer, count, Duration::ZERO);
-            let steps = events.chain(closing.into_iter().map(Step::Flushed));
-            Answer::stream(steps.map(|step| match step {
-                Step::Flushed(event) => Step::Data(event),
-                other => other,
-            }))
-        }
-        Behaviour::Break(count) => {
-            let (half, _) = halves(&writer.event("never complete"));
-            let events = numbered(writer, count, Duration::ZERO);
-            Answer::stream(events.chain([Step::Cut(half)]))
-        }
-        Behaviour::Cut(count) => Answer::stream(numbered(writer, count, Duration::ZERO)),
-        Behaviour::Stall(count) => {
-            let events = numbered(writer, count, Duration::ZERO);
-            Answer::stream(events.chain([Step::Stall]))
-        }
-        Behaviour::Split { ids } => Answer::stream(in_pieces(&awkward(&writer, ids))),
-        Behaviour::InvalidJson => {
-            let mut events = vec![
-                writer.event(WORDS[0]),
-                Bytes::from_static(b"data: {\"choices\": [{\"delta\n\n"),
-                writer.event(WORDS[1]),
-            ];
-            events.extend(writer.closing(2));
-            Answer::stream(events.into_iter().map(Step::Flushed))
-        }
-        // The others do not depend on whether the answer is streamed.
-        _ => Answer::stream(std::iter::empty()),
-    }
-}
-
-/// `count` events whose contents are their numbers, one each `gap`, the first at once.
-fn numbered(writer: Writer, count: usize, gap: Duration) -> impl Iterator<Item = Step> + Send {
-    (0..count).flat_map(move |number| {
-        let wait = (number > 0 && !gap.is_zero()).then(|| {
-            let times = u32::try_from(number).unwrap_or(u32::MAX);
-            Step::At(gap.saturating_mul(times))
-        });
-        let event = writer.event(&format!("{number} "));
-        wait.into_iter().chain([Step::Flushed(event)])
-    })
-}
-
-/// A stream that is valid SSE in every unusual way that providers have.
-fn awkward(writer: &Writer, ids: bool) -> Vec<u8> {
-    let mut text = b": keep-alive\n\n".to_vec();
-    text.extend(writer.opening().into_iter().flatten());
-    for (number, word) in UNICODE_WORDS.iter().enumerate() {
-        let event = writer.event(word);
-        let data = event.trim_ascii_end();
-        if ids {
-            text.extend(format!("id: {number}\nretry: 3000\n").into_bytes());
-        }
-        match number {
-            0 => text.extend([data, b"\r\n\r\n"].concat()),
-            // No space after the colon.
-            1 => text.extend([b"data:", data.get(6..).unwrap_or_default(), b"\n\n"].concat()),
-            2 => text.extend([b": keep-alive\r\n\r\n", data, b"\r\n\r\n"].concat()),
-            // A comment inside an event, and empty lines between events.
-            3 => text.extend([data, b"\n:\n\n\n\n"].concat()),
-            _ => text.extend([data, b"\n\n"].concat()),
-        }
-    }
-    text.extend(writer.closing(UNICODE_WORDS.len()).concat());
-    text
-}
-
-/// Pieces of a few bytes, each written on its own and a little apart, so that they arrive as they were cut. Every
-/// character of several bytes is cut after its first.
-fn in_pieces(text: &[u8]) -> impl Iterator<Item = Step> + Send + use<> {
-    const LENGTHS: [usize; 8] = [1, 2, 3, 5, 7, 11, 1, 31];
-    let mut rest = Bytes::copy_from_slice(text);
-    let mut steps = Vec::new();
-    for (number, length) in (1_u64..).zip(LENGTHS.into_iter().cycle()) {
-        if rest.is_empty() {
-            break;
-        }
-        let lead = rest.iter().position(|byte| *byte >= 0xc0);
-        let length = lead.map_or(length, |at| length.min(at + 1));
-        steps.push(Step::Flushed(rest.split_to(length.min(rest.len()))));
-        if !rest.is_empty() {
-            steps.push(Step::At(Duration::from_millis(number)));
-        }
-    }
-    steps.into_iter()
 }

@@ -10,22 +10,64 @@ pub(crate) enum Behaviour {
     Quota,
     SlowHead(Duration),
     Silent,
-    Events { count: usize, gap: Duration },
+    Events {
+        count: usize,
+        gap: Duration,
+    },
     Burst(usize),
     Break(usize),
     Cut(usize),
     Stall(usize),
     Bytes(usize),
-    Split { ids: bool },
+    Split {
+        ids: bool,
+    },
     Html502,
     TruncatedJson,
     Redirect,
     Cookies,
-    BigHeaders { count: usize, bytes: usize },
+    BigHeaders {
+        count: usize,
+        bytes: usize,
+    },
     InvalidJson,
+    /// So many tool calls at once.
+    Tools(usize),
+    Reasoning(ReasoningField),
+    Refusal,
+    Length,
+    Filter,
+    Json,
+    Cached,
+    ErrorMid(usize),
+}
+
+/// In which field of a chat completion a model's thoughts stand; OpenAI itself does not tell them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReasoningField {
+    None,
+    /// DeepSeek's `reasoning_content`.
+    Content,
+    /// `reasoning`, of OpenRouter and Groq.
+    Text,
 }
 
 impl Behaviour {
+    /// Whether it says how a stream goes, not what is in it.
+    pub(crate) fn streams(self) -> bool {
+        matches!(
+            self,
+            Self::Events { .. }
+                | Self::Burst(_)
+                | Self::Break(_)
+                | Self::Cut(_)
+                | Self::Stall(_)
+                | Self::ErrorMid(_)
+                | Self::Split { .. }
+                | Self::InvalidJson
+        )
+    }
+
     /// The behaviour that a model's name asks for; `None` if it asks for one that there is not.
     pub(crate) fn of(model: &str) -> Option<Self> {
         let name = model.rsplit('/').next().unwrap_or_default();
@@ -74,6 +116,19 @@ impl Behaviour {
                 bytes: count(bytes)?,
             },
             ("invalid-json", []) => Self::InvalidJson,
+            ("tool", []) => Self::Tools(1),
+            ("tools", &[calls]) => {
+                Self::Tools(count(calls).filter(|calls| (1..=8).contains(calls))?)
+            }
+            ("reasoning", []) => Self::Reasoning(ReasoningField::None),
+            ("reasoning-content", []) => Self::Reasoning(ReasoningField::Content),
+            ("reasoning-text", []) => Self::Reasoning(ReasoningField::Text),
+            ("refusal", []) => Self::Refusal,
+            ("length", []) => Self::Length,
+            ("filter", []) => Self::Filter,
+            ("json", []) => Self::Json,
+            ("cached", []) => Self::Cached,
+            ("error-mid", &[events]) => Self::ErrorMid(count(events)?),
             _ => return None,
         })
     }
@@ -108,6 +163,11 @@ mod tests {
             ("mock-html-502", Some(Behaviour::Html502)),
             ("mock-html-503", None),
             ("mock-slient", None),
+            ("anthropic/mock-tool", Some(Behaviour::Tools(1))),
+            ("mock-tools-2", Some(Behaviour::Tools(2))),
+            ("mock-tools-0", None),
+            ("mock-error-mid-3", Some(Behaviour::ErrorMid(3))),
+            ("mock-error-mid", None),
             (
                 "mock-big-headers",
                 Some(Behaviour::BigHeaders {

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::answer::Answer;
+use crate::ask::Ask;
 use crate::play::Play;
 use crate::record::{Outcome, Recorded, Recorder, Track, secret_of};
 use crate::wire::{Cutter, Wire};
@@ -191,12 +192,14 @@ async fn respond(
         }
     }
     track.received();
-    let mut answer = answer::answer(
-        parts.method.as_str(),
-        parts.uri.path(),
-        secret.as_deref(),
-        &track.body,
-    );
+    let mut answer = answer::answer(&Ask {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &parts.headers,
+        secret: secret.as_deref(),
+        body: &track.body,
+    });
     if let Ok(id) = HeaderValue::try_from(format!("mock-{}", track.id)) {
         answer.headers.insert("x-request-id", id);
     }
