@@ -18,6 +18,17 @@ impl Body {
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         serde_json::from_slice(self.0.expose()).map_err(|error| explain(&error))
     }
+
+    /// That there is nothing in it: no bytes, or an empty object.
+    pub(crate) fn nothing(&self) -> Result<(), Refusal> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        self.read::<Nothing>().map(|Nothing {}| ())
+    }
 }
 
 fn explain(error: &serde_json::Error) -> Refusal {
@@ -38,12 +49,16 @@ fn explain(error: &serde_json::Error) -> Refusal {
     if text.starts_with("unknown field") {
         let name = quoted(&text);
         let known: Vec<&str> = text.split('`').skip(3).step_by(2).collect();
-        return Refusal::new(
+        let refusal = Refusal::new(
             Code::UNKNOWN_FIELD,
             format!("There is no field `{name}` here (at {at})."),
         )
-        .param(name)
-        .remedy(format!("Known fields: {}.", known.join(", ")));
+        .param(name);
+        return if known.is_empty() {
+            refusal.remedy("This call has no fields.")
+        } else {
+            refusal.remedy(format!("Known fields: {}.", known.join(", ")))
+        };
     }
     if text.starts_with("missing field") {
         let name = quoted(&text);
@@ -142,6 +157,17 @@ mod tests {
         let wrong = refusal("{\"name\":\"a\",\"size\":\"sk-secret\"}");
         assert!(!wrong.message.contains("sk-secret"), "{}", wrong.message);
         assert!(wrong.message.contains("u32"), "{}", wrong.message);
+    }
+
+    #[test]
+    fn nothing_is_nothing() {
+        let nothing = |text: &str| Body::new(text.as_bytes()).nothing();
+        assert!(nothing("").is_ok() && nothing(" {} ").is_ok());
+        let refusal = nothing("{\"force\":true}").unwrap_err();
+        assert_eq!(refusal.code, Code::UNKNOWN_FIELD);
+        assert_eq!(refusal.remedy, "This call has no fields.");
+        assert_eq!(nothing("x").unwrap_err().code, Code::INVALID_JSON);
+        assert!(nothing("[1]").is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod address;
 mod body;
+mod check;
 mod gateway_keys;
 mod named;
 mod provider_keys;
@@ -123,6 +124,7 @@ async fn dispatch<H: Host>(
         ("DELETE", ["provider-keys", id]) => provider_keys::delete(&call, id).await,
         ("PUT", ["provider-keys", id, "secret"]) => provider_keys::rotate(&call, id).await,
         ("PUT", ["provider-keys", id, "tags"]) => provider_keys::tags(&call, id).await,
+        ("POST", ["provider-keys", id, "check"]) => check::check(&call, id).await,
 
         ("GET", ["gateway-keys"]) => gateway_keys::list(&call).await,
         ("POST", ["gateway-keys"]) => gateway_keys::create(&call).await,
@@ -165,6 +167,7 @@ fn missing(method: &str, segments: &[&str]) -> Refusal {
         ["provider-keys", _, "secret"] | ["provider-keys" | "agents" | "gateways", _, "tags"] => {
             "PUT"
         }
+        ["provider-keys", _, "check"] => "POST",
         ["providers" | "requests" | "healthz" | "openapi.json"] => "GET",
         _ => {
             return Refusal::new(Code::NOT_FOUND, format!("There is no /api/{path}."))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
 use lockgate_host::{Host, Secret};
-use lockgate_providers::Manifest;
+use lockgate_providers::{Manifest, OptionError};
 use lockgate_refusal::{Code, Refusal};
 use lockgate_vault::Binding;
 use lockgate_workspace::question::{Denial, Question, Reply, SealedVersion};
@@ -28,7 +28,7 @@ struct Create {
     secret: Option<SecretField>,
     base_url: Option<String>,
     #[serde(default)]
-    options: BTreeMap<String, serde_json::Value>,
+    options: BTreeMap<String, String>,
     #[serde(default)]
     tags: RawTags,
     #[serde(default)]
@@ -54,7 +54,7 @@ struct Rotate {
     force: bool,
 }
 
-fn manifest(slug: &str) -> Result<&'static Manifest, Refusal> {
+pub(crate) fn manifest(slug: &str) -> Result<&'static Manifest, Refusal> {
     lockgate_providers::find(slug).ok_or_else(|| {
         let known: Vec<&str> = lockgate_providers::all().iter().map(|m| m.slug).collect();
         Refusal::new(
@@ -80,6 +80,30 @@ fn check_format(manifest: &'static Manifest, secret: &Secret, force: bool) -> Re
             .provider(manifest.slug)
             .remedy(manifest.key_hint)),
     }
+}
+
+fn check_options(
+    manifest: &'static Manifest,
+    options: &BTreeMap<String, String>,
+    has_base_url: bool,
+) -> Result<(), Refusal> {
+    lockgate_providers::check_options(manifest, options, has_base_url).map_err(|error| {
+        let param = format!("options.{}", error.option());
+        let (code, remedy) = match &error {
+            OptionError::Unknown { .. } => (Code::UNKNOWN_FIELD, "Leave it out."),
+            OptionError::NoBase(_) => (
+                Code::INVALID_REQUEST,
+                "Send the option, or a `base_url` that does without it.",
+            ),
+            OptionError::Missing { .. } | OptionError::Invalid { .. } => {
+                (Code::INVALID_REQUEST, "Send the option as described.")
+            }
+        };
+        Refusal::new(code, error.to_string())
+            .param(param)
+            .provider(manifest.slug)
+            .remedy(remedy)
+    })
 }
 
 /// Seals a secret and stores its KV entry; the authority's row comes after.
@@ -156,13 +180,7 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
     let manifest = manifest(&body.provider)?;
     name(&body.name, "pk")?;
     let tags = body.tags.check()?;
-    if let Some(option) = body.options.keys().next() {
-        return Err(Refusal::new(
-            Code::UNKNOWN_FIELD,
-            format!("{} has no option `{option}`.", manifest.title),
-        )
-        .param(format!("options.{option}")));
-    }
+    check_options(manifest, &body.options, body.base_url.is_some())?;
     let base_url = match &body.base_url {
         Some(text) => Some(address::check(text, &call.settings.http_hosts)?),
         None => None,
@@ -195,11 +213,13 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
             .unwrap_or_default(),
         version: u64::from(sealed.is_some()),
         base_url,
-        options: BTreeMap::new(),
+        options: body.options,
         default: body.default,
         enabled: true,
         tags,
         health: Health::Unknown,
+        health_detail: None,
+        checked_at: None,
         managed_by: ManagedBy::Manual,
         created_at: Timestamp(call.host.now_ms()),
         rotated_at: None,

@@ -35,7 +35,8 @@ fn item(manifest: &Manifest, keys: &[ProviderKey]) -> Value {
         .filter(|k| k.provider == manifest.slug)
         .collect();
     let usable = own.iter().filter(|k| k.enabled);
-    let first = usable.min_by_key(|k| (!k.default, &k.name));
+    let invalid = |key: &ProviderKey| key.health == Health::Invalid;
+    let first = usable.min_by_key(|k| (invalid(k), !k.default, &k.name));
     let (status, reason) = match (own.is_empty(), first) {
         (true, _) => (
             "not_configured",
@@ -45,11 +46,31 @@ fn item(manifest: &Manifest, keys: &[ProviderKey]) -> Value {
             "inactive",
             format!("Every {} key is disabled.", manifest.title),
         ),
+        (false, Some(key)) if invalid(key) => (
+            "ready",
+            format!(
+                "Key `{}` is used for want of another, although {} has rejected it.",
+                key.name, manifest.title
+            ),
+        ),
         (false, Some(key)) => (
             "ready",
             format!("Key `{}` is used where nothing names another.", key.name),
         ),
     };
+    let options: Vec<Value> = manifest
+        .options
+        .iter()
+        .map(|option| {
+            json!({
+                "name": option.name,
+                "required": option.required,
+                "default": option.default,
+                "hint": option.hint,
+                "example": option.example,
+            })
+        })
+        .collect();
     let models: Vec<&str> = manifest.models.iter().map(|m| m.id).collect();
     json!({
         "provider": manifest.slug,
@@ -62,6 +83,7 @@ fn item(manifest: &Manifest, keys: &[ProviderKey]) -> Value {
         "models": models,
         "key_hint": manifest.key_hint,
         "env_vars": manifest.env_vars,
+        "options": options,
         "seeded": false,
     })
 }

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_refusal::Code;
 use lockgate_workspace::resource::{
-    Access, Attempt, GatewayKey, Health, KeyVersion, ManagedBy, Named, ProviderKey, RequestRecord,
-    Timestamp, Workspace,
+    Access, Attempt, GatewayKey, Health, HealthCheck, KeyVersion, ManagedBy, Named, ProviderKey,
+    RequestRecord, Timestamp, Workspace,
 };
 use lockgate_workspace::tags::TagError;
 use serde::Serialize;
@@ -256,12 +256,19 @@ fn schemas_of_answers_have_the_fields_that_are_written() {
         enabled: true,
         tags: BTreeMap::new(),
         health: Health::Unknown,
+        health_detail: None,
+        checked_at: None,
         managed_by: ManagedBy::Manual,
         created_at: at,
         rotated_at: None,
         last_used_at: None,
         versions: vec![version.clone()],
         revision: 1,
+    };
+    let check = HealthCheck {
+        health: Health::Unknown,
+        detail: String::new(),
+        checked_at: at,
     };
     let named = Named {
         id: String::new(),
@@ -316,6 +323,7 @@ fn schemas_of_answers_have_the_fields_that_are_written() {
         ("Workspace", written(&workspace)),
         ("KeyVersion", written(&version)),
         ("ProviderKey", written(&provider_key)),
+        ("HealthCheck", written(&check)),
         ("Named", written(&named)),
         ("GatewayKey", written(&gateway_key)),
         ("Attempt", written(&attempt)),

@@ -9,6 +9,7 @@ pub mod allowance;
 mod ask;
 pub mod authority;
 pub mod gateway_key;
+pub mod health;
 mod id;
 pub mod lease;
 pub mod question;
@@ -16,10 +17,12 @@ pub mod resource;
 mod settings;
 pub mod snapshot;
 pub mod tags;
+mod unseal;
 
 pub use ask::{Answered, AskError, ask};
 pub use id::{DEFAULT_WORKSPACE, is_id, new_id};
 pub use settings::{MIN_ADMIN_TOKEN, Misconfigured, Settings};
+pub use unseal::{UnsealError, unseal};
 
 /// The name under which the registry is asked: workspaces' names, and later what else no single workspace knows.
 pub const REGISTRY: &str = "registry";

@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use crate::lease::Lengths;
 use crate::resource::{
-    Access, GatewayKey, ManagedBy, Named, ProviderKey, RequestRecord, Timestamp, Workspace,
+    Access, GatewayKey, Health, ManagedBy, Named, ProviderKey, RequestRecord, Timestamp, Workspace,
 };
-use crate::snapshot::{Identity, Snapshot};
+use crate::snapshot::{Identity, KeyPointer, Snapshot};
 use crate::tags::Tags;
 
 /// A question with what the authority checks before it answers anything.
@@ -204,6 +204,19 @@ pub enum Question {
         /// The revision it must have.
         expect: Option<u64>,
     },
+    /// Where a provider key's sealed secret is, by the key's id or name.
+    PointToProviderKey(String),
+    /// What has been learnt of a provider key's health.
+    MarkHealth {
+        /// Its id.
+        id: String,
+        /// The version of the secret that was tried; the label of another one is dropped.
+        version: u64,
+        /// What was learnt.
+        health: Health,
+        /// The same in a sentence for people; nothing secret.
+        detail: String,
+    },
     /// After a rotation was acknowledged: which KV entries nothing points to any more; their copies are forgotten.
     SweepProviderKey {
         /// Its id.
@@ -363,6 +376,8 @@ pub enum Reply {
     Workspaces(Vec<Workspace>),
     /// A provider key.
     ProviderKey(Box<ProviderKey>),
+    /// Where a provider key's sealed secret is.
+    KeyPointer(Box<KeyPointer>),
     /// Provider keys.
     ProviderKeys(Vec<ProviderKey>),
     /// An agent or gateway.

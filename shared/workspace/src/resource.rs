@@ -108,6 +108,17 @@ pub enum Health {
     Unreachable,
 }
 
+/// What a check of a provider key found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// In a word.
+    pub health: Health,
+    /// In a sentence, for people; nothing secret.
+    pub detail: String,
+    /// When.
+    pub checked_at: Timestamp,
+}
+
 /// A provider key, without its secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProviderKey {
@@ -133,6 +144,10 @@ pub struct ProviderKey {
     pub tags: Tags,
     /// Health.
     pub health: Health,
+    /// Why, for people; nothing secret.
+    pub health_detail: Option<String>,
+    /// When the health was learnt: by a check, or from the provider's 401 to a request.
+    pub checked_at: Option<Timestamp>,
     /// Who manages it.
     pub managed_by: ManagedBy,
     /// When it was made.

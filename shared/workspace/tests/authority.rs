@@ -119,6 +119,8 @@ fn provider_key(id: &str, provider: &str, name: &str) -> ProviderKey {
         enabled: true,
         tags: BTreeMap::new(),
         health: Health::Unknown,
+        health_detail: None,
+        checked_at: None,
         managed_by: ManagedBy::Manual,
         created_at: Timestamp(START),
         rotated_at: None,

@@ -76,12 +76,9 @@ fn snapshot(tx: &mut dyn Tx, workspace: &str) -> Result<Snapshot, Denial> {
     let mut cells = Cells::new(row);
     let (version, name, access) = (cells.number()?, cells.text()?, cells.word()?);
     let rows = tx.query(
-        "SELECT k.id, k.provider, k.name, k.enabled, k.is_default, k.base_url, k.options, k.health,
-                v.version, v.entry, v.wrapped
-         FROM provider_keys k
-         LEFT JOIN provider_key_versions v ON v.provider_key = k.id AND v.version = k.version
-         WHERE k.workspace = ?1
-         ORDER BY k.provider, k.is_default DESC, k.name",
+        &format!(
+            "{POINTERS} WHERE k.workspace = ?1 ORDER BY k.provider, k.is_default DESC, k.name"
+        ),
         &[workspace.into()],
     )?;
     let keys = rows
@@ -97,7 +94,14 @@ fn snapshot(tx: &mut dyn Tx, workspace: &str) -> Result<Snapshot, Denial> {
     })
 }
 
-fn pointer(mut cells: Cells) -> Result<KeyPointer, StoreError> {
+/// Selects what [`pointer`] reads.
+pub(super) const POINTERS: &str =
+    "SELECT k.id, k.provider, k.name, k.enabled, k.is_default, k.base_url, k.options, k.health,
+            v.version, v.entry, v.wrapped
+     FROM provider_keys k
+     LEFT JOIN provider_key_versions v ON v.provider_key = k.id AND v.version = k.version";
+
+pub(super) fn pointer(mut cells: Cells) -> Result<KeyPointer, StoreError> {
     Ok(KeyPointer {
         id: cells.text()?,
         provider: cells.text()?,

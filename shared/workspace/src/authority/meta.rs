@@ -12,8 +12,9 @@ use crate::question::{Denial, Envelope};
 use super::cells::{Cells, json};
 
 /// Each entry takes a store from the version of its index to the next.
-const MIGRATIONS: &[&[&str]] = &[&[
-    "CREATE TABLE workspaces (
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE workspaces (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
         plan TEXT NOT NULL,
@@ -22,7 +23,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
         created_at BIGINT NOT NULL,
         revision BIGINT NOT NULL,
         snapshot_version BIGINT NOT NULL)",
-    "CREATE TABLE provider_keys (
+        "CREATE TABLE provider_keys (
         id TEXT PRIMARY KEY,
         workspace TEXT NOT NULL,
         provider TEXT NOT NULL,
@@ -41,7 +42,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
         last_used_at BIGINT,
         revision BIGINT NOT NULL,
         UNIQUE (workspace, provider, name))",
-    "CREATE TABLE provider_key_versions (
+        "CREATE TABLE provider_key_versions (
         provider_key TEXT NOT NULL,
         version BIGINT NOT NULL,
         entry TEXT,
@@ -50,7 +51,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
         kek TEXT NOT NULL,
         created_at BIGINT NOT NULL,
         PRIMARY KEY (provider_key, version))",
-    "CREATE TABLE agents (
+        "CREATE TABLE agents (
         id TEXT PRIMARY KEY,
         workspace TEXT NOT NULL,
         name TEXT NOT NULL,
@@ -59,7 +60,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
         created_at BIGINT NOT NULL,
         revision BIGINT NOT NULL,
         UNIQUE (workspace, name))",
-    "CREATE TABLE gateways (
+        "CREATE TABLE gateways (
         id TEXT PRIMARY KEY,
         workspace TEXT NOT NULL,
         name TEXT NOT NULL,
@@ -68,7 +69,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
         created_at BIGINT NOT NULL,
         revision BIGINT NOT NULL,
         UNIQUE (workspace, name))",
-    "CREATE TABLE gateway_keys (
+        "CREATE TABLE gateway_keys (
         id TEXT PRIMARY KEY,
         workspace TEXT NOT NULL,
         hash TEXT NOT NULL UNIQUE,
@@ -82,8 +83,8 @@ const MIGRATIONS: &[&[&str]] = &[&[
         created_at BIGINT NOT NULL,
         last_used_at BIGINT,
         revision BIGINT NOT NULL)",
-    "CREATE INDEX gateway_keys_by_workspace ON gateway_keys (workspace, created_at, id)",
-    "CREATE TABLE requests (
+        "CREATE INDEX gateway_keys_by_workspace ON gateway_keys (workspace, created_at, id)",
+        "CREATE TABLE requests (
         workspace TEXT NOT NULL,
         at TEXT NOT NULL,
         id TEXT NOT NULL,
@@ -95,8 +96,13 @@ const MIGRATIONS: &[&[&str]] = &[&[
         credential TEXT,
         status BIGINT NOT NULL,
         record TEXT NOT NULL)",
-    "CREATE INDEX requests_by_time ON requests (workspace, at, id)",
-]];
+        "CREATE INDEX requests_by_time ON requests (workspace, at, id)",
+    ],
+    &[
+        "ALTER TABLE provider_keys ADD COLUMN health_detail TEXT",
+        "ALTER TABLE provider_keys ADD COLUMN checked_at BIGINT",
+    ],
+];
 
 /// What a store says of itself.
 pub(super) struct Meta {

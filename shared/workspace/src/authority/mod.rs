@@ -126,6 +126,7 @@ fn kind(question: &Question) -> TxKind {
         | Question::GetWorkspace(_)
         | Question::ListProviderKeys(_)
         | Question::GetProviderKey(_)
+        | Question::PointToProviderKey(_)
         | Question::ListNamed(..)
         | Question::GetNamed(..)
         | Question::ListGatewayKeys(_)
@@ -137,7 +138,8 @@ fn kind(question: &Question) -> TxKind {
 
 /// Whether a committed change can alter what a request is answered, so that it must wait out the leases. What only
 /// adds something that no lease can know of yet (a gateway key, an agent) does not; a new provider key does, since
-/// it can change which key is chosen.
+/// it can change which key is chosen. So can a key's health, but it is a label that takes nothing away: isolates learn it
+/// with their next renewal.
 fn changes(question: &Question) -> bool {
     matches!(
         question,
@@ -229,6 +231,13 @@ pub fn answer(
         Question::DeleteProviderKey { reference, expect } => {
             provider_keys::delete(tx, object, &reference, expect)
         }
+        Question::PointToProviderKey(reference) => provider_keys::point(tx, object, &reference),
+        Question::MarkHealth {
+            id,
+            version,
+            health,
+            detail,
+        } => provider_keys::mark(tx, now_ms, object, &id, version, (health, &detail)),
         Question::SweepProviderKey { id } => provider_keys::sweep(tx, object, &id),
 
         Question::CreateNamed { kind, named } => named::create(tx, object, kind, named),

@@ -3,15 +3,17 @@
 use lockgate_host::{StoreError, Tx};
 
 use crate::question::{Denial, Page, Reply, SealedVersion};
-use crate::resource::{KeyVersion, ManagedBy, ProviderKey};
+use crate::resource::{Health, KeyVersion, ManagedBy, ProviderKey};
 use crate::tags::Tags;
 
-use super::admit::touch;
+use super::admit::{POINTERS, pointer, touch};
 use super::cells::{self, Cells, expect_revision, json, not_found, taken, word};
 
 const KIND: &str = "provider key";
 const COLUMNS: &str = "id, provider, name, masked, version, base_url, options, is_default, enabled, tags, health, \
-                       managed_by, created_at, rotated_at, last_used_at, revision";
+                       managed_by, created_at, health_detail, checked_at, rotated_at, last_used_at, revision";
+/// Characters of a health detail that are kept.
+const MAX_DETAIL: usize = 1_000;
 
 fn read(mut cells: Cells) -> Result<ProviderKey, StoreError> {
     Ok(ProviderKey {
@@ -28,6 +30,8 @@ fn read(mut cells: Cells) -> Result<ProviderKey, StoreError> {
         health: cells.word()?,
         managed_by: cells.word()?,
         created_at: cells.time()?,
+        health_detail: cells.optional_text()?,
+        checked_at: cells.optional_time()?,
         rotated_at: cells.optional_time()?,
         last_used_at: cells.optional_time()?,
         versions: Vec::new(),
@@ -101,7 +105,7 @@ pub(super) fn create(
     tx.query(
         &format!(
             "INSERT INTO provider_keys (workspace, {COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, NULL, NULL, 1)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, NULL, NULL, NULL, NULL, 1)"
         ),
         &[
             workspace.into(),
@@ -201,8 +205,8 @@ pub(super) fn rotate(
     }
     store_version(tx, &key.id, now_ms, sealed)?;
     tx.query(
-        "UPDATE provider_keys SET version = ?2, masked = ?3, rotated_at = ?4, health = 'unknown', revision = revision + 1
-         WHERE id = ?1",
+        "UPDATE provider_keys SET version = ?2, masked = ?3, rotated_at = ?4, health = 'unknown', health_detail = NULL,
+         checked_at = NULL, revision = revision + 1 WHERE id = ?1",
         &[
             key.id.as_str().into(),
             sealed.version.into(),
@@ -233,6 +237,48 @@ pub(super) fn delete(
     )?;
     touch(tx, workspace)?;
     Ok(Reply::Entries(entries))
+}
+
+/// Notes what was learnt of the secret in force. The revision stays: nobody's edit is made stale by a label.
+pub(super) fn mark(
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    workspace: &str,
+    id: &str,
+    version: u64,
+    (health, detail): (Health, &str),
+) -> Result<Reply, Denial> {
+    let key = find(tx, workspace, id)?;
+    if key.version != version {
+        return Ok(Reply::ProviderKey(Box::new(key)));
+    }
+    let detail: String = detail.chars().take(MAX_DETAIL).collect();
+    tx.query(
+        "UPDATE provider_keys SET health = ?2, health_detail = ?3, checked_at = ?4 WHERE id = ?1",
+        &[
+            key.id.as_str().into(),
+            word(&health),
+            detail.into(),
+            now_ms.into(),
+        ],
+    )?;
+    if key.health != health {
+        touch(tx, workspace)?;
+    }
+    found(tx, workspace, &key.id)
+}
+
+/// Where the sealed secret of a key is.
+pub(super) fn point(tx: &mut dyn Tx, workspace: &str, reference: &str) -> Result<Reply, Denial> {
+    let key = find(tx, workspace, reference)?;
+    let rows = tx.query(
+        &format!("{POINTERS} WHERE k.workspace = ?1 AND k.id = ?2"),
+        &[workspace.into(), key.id.as_str().into()],
+    )?;
+    match rows.into_iter().next() {
+        Some(row) => Ok(Reply::KeyPointer(Box::new(pointer(Cells::new(row))?))),
+        None => Err(not_found(KIND, reference)),
+    }
 }
 
 /// Forgets the secrets of versions that are no longer in force; their numbers and times stay.

@@ -1,5 +1,6 @@
 //! Provider keys and the versions of their secrets.
 
+use lockgate_workspace::DEFAULT_WORKSPACE;
 use lockgate_workspace::question::{Denial, Page, Question, Reply};
 use lockgate_workspace::resource::{Health, ManagedBy, Timestamp};
 
@@ -296,5 +297,118 @@ fn a_key_without_a_secret_gets_one_later() {
     assert_eq!(
         (pointer.version, pointer.entry.as_str()),
         (1, "entry pk_1 1")
+    );
+}
+
+fn mark(id: &str, version: u64, health: Health) -> Question {
+    Question::MarkHealth {
+        id: id.into(),
+        version,
+        health,
+        detail: format!("it is {health:?}"),
+    }
+}
+
+#[test]
+fn a_label_belongs_to_the_version_that_was_tried() {
+    let store = Store::with_agent();
+    store.ask(create_caller("gk_1", "app")).unwrap();
+    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
+    assert_eq!(store.key("pk_1").checked_at, None);
+    store.time.set(START + 5_000);
+    let Ok(Reply::ProviderKey(marked)) = store.ask(mark("pk_1", 1, Health::Invalid)) else {
+        panic!("not marked");
+    };
+    assert_eq!(
+        (marked.health, marked.health_detail.as_deref()),
+        (Health::Invalid, Some("it is Invalid"))
+    );
+    assert_eq!(marked.checked_at, Some(Timestamp(START + 5_000)));
+    assert_eq!(marked.revision, 1, "nobody's edit is stale for a label");
+    assert_eq!(store.snapshot().keys[0].health, Health::Invalid);
+
+    // A rotation clears it, and what is said later of the old secret is dropped.
+    store.ask(rotate("pk_1", 2)).unwrap();
+    for _ in 0..2 {
+        let key = store.key("pk_1");
+        assert_eq!(
+            (key.health, key.health_detail, key.checked_at),
+            (Health::Unknown, None, None)
+        );
+        assert_eq!(store.snapshot().keys[0].health, Health::Unknown);
+        let Ok(Reply::ProviderKey(found)) = store.ask(mark("pk_1", 1, Health::Invalid)) else {
+            panic!("refused");
+        };
+        assert_eq!((found.version, found.health), (2, Health::Unknown));
+    }
+    store.ask(mark("pk_1", 2, Health::Ok)).unwrap();
+    assert_eq!(store.key("pk_1").health, Health::Ok);
+    assert_eq!(
+        store.ask(mark("pk_9", 1, Health::Ok)),
+        Err(not_found(KIND, "pk_9"))
+    );
+}
+
+#[test]
+fn another_label_makes_another_snapshot_and_the_same_one_does_not() {
+    let store = Store::with_agent();
+    store.ask(create_caller("gk_1", "app")).unwrap();
+    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
+    let before = store.snapshot().version;
+    store.ask(mark("pk_1", 1, Health::Unknown)).unwrap();
+    assert_eq!(store.snapshot().version, before);
+    for (n, health) in [
+        Health::Ok,
+        Health::Invalid,
+        Health::RateLimited,
+        Health::Unreachable,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for _ in 0..2 {
+            let outcome = store.outcome(DEFAULT_WORKSPACE, mark("pk_1", 1, health));
+            assert!(!outcome.changed, "a label waits for no lease");
+        }
+        assert_eq!(store.snapshot().version, before + 1 + n as u64);
+        assert_eq!(store.key("pk_1").health, health);
+    }
+}
+
+#[test]
+fn a_long_detail_is_cut() {
+    let store = Store::new();
+    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
+    let question = Question::MarkHealth {
+        id: "pk_1".into(),
+        version: 1,
+        health: Health::Unknown,
+        detail: "ü".repeat(10_000),
+    };
+    store.ask(question).unwrap();
+    let detail = store.key("pk_1").health_detail.unwrap();
+    assert_eq!(detail.chars().count(), 1_000);
+}
+
+#[test]
+fn the_sealed_secret_in_force_is_pointed_to() {
+    let store = Store::new();
+    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
+    store.ask(rotate("pk_1", 2)).unwrap();
+    let point = |reference: &str| store.ask(Question::PointToProviderKey(reference.into()));
+    for reference in ["pk_1", "prod", "openai/prod"] {
+        let Ok(Reply::KeyPointer(key)) = point(reference) else {
+            panic!("{reference}");
+        };
+        let pointer = key.sealed.unwrap();
+        assert_eq!((key.id.as_str(), pointer.version), ("pk_1", 2));
+        assert_eq!(pointer.entry, "entry pk_1 2");
+        assert_eq!(pointer.wrapped, "wrapped pk_1 2");
+    }
+    assert_eq!(point("none"), Err(not_found(KIND, "none")));
+    let elsewhere = Question::PointToProviderKey("pk_1".into());
+    assert_eq!(
+        store.ask_in("ws_otheraaaaaaaaaaa", elsewhere),
+        Err(not_found(KIND, "pk_1"))
     );
 }

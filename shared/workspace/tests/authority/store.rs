@@ -226,3 +226,22 @@ fn only_changes_that_a_request_can_notice_wait() {
     let outcome = store.outcome(DEFAULT_WORKSPACE, delete_key("prod"));
     assert!(outcome.reply.is_err() && !outcome.changed);
 }
+
+#[test]
+fn a_store_of_the_first_version_is_migrated() {
+    let store = Store::new();
+    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
+    let first = [
+        "ALTER TABLE provider_keys DROP COLUMN health_detail",
+        "ALTER TABLE provider_keys DROP COLUMN checked_at",
+        "UPDATE meta SET schema_version = 1",
+    ];
+    for statement in first {
+        store.database.sql(statement, &[]).unwrap();
+    }
+    let key = store.key("pk_1");
+    assert_eq!((key.health_detail, key.checked_at), (None, None));
+    assert_eq!(key.name, "prod");
+    let version = store.database.sql("SELECT schema_version FROM meta", &[]);
+    assert_eq!(version.unwrap(), [[Value::Integer(2)]]);
+}

@@ -520,6 +520,8 @@ pub(crate) fn provider_key(n: u64, nonce: u64) -> (ProviderKey, SealedVersion) {
         enabled: true,
         tags: BTreeMap::new(),
         health: Health::Unknown,
+        health_detail: None,
+        checked_at: None,
         managed_by: ManagedBy::Manual,
         created_at: Timestamp(n),
         rotated_at: None,
