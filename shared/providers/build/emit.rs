@@ -15,7 +15,7 @@ pub(crate) fn rust(manifests: &[Manifest]) -> String {
         let _ = writeln!(
             out,
             "Manifest {{ slug: {:?}, title: {:?}, base_url: {:?}, local: {}, dialect: Dialect::{}, layout: Layout::{}, \
-             auth: {}, headers: &{:?}, key: KeyFormat {{ prefixes: &{:?}, prefix_required: {}, min_len: {}, max_len: {}, \
+             auth: {}, headers: &{:?}, key: KeyFormat {{ prefixes: &{:?}, prefix_required: {}, shared: {}, min_len: {}, max_len: {}, \
              charset: {}, example_masked: {:?} }}, key_hint: {:?}, console_url: {:?}, env_vars: &{:?}, base_url_env: {:?}, \
              near_misses: &{:?}, options: &[{}], models_path: {:?}, health: {:?}, model_patterns: &{:?}, models: &[{}], \
              surfaces: &[{}], forward_headers: &{:?}, quirks: {}, docs_url: {:?} }},",
@@ -34,6 +34,7 @@ pub(crate) fn rust(manifests: &[Manifest]) -> String {
             manifest.headers,
             key.prefixes,
             key.prefix_required,
+            key.shared,
             key.min_len,
             key.max_len,
             match key.charset {

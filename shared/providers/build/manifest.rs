@@ -148,6 +148,8 @@ pub(crate) struct Key {
     pub(crate) prefixes: Vec<String>,
     #[serde(default = "yes")]
     pub(crate) prefix_required: bool,
+    #[serde(default)]
+    pub(crate) shared: bool,
     pub(crate) min_len: usize,
     pub(crate) max_len: usize,
     pub(crate) charset: Charset,

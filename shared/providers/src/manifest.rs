@@ -191,6 +191,8 @@ pub struct KeyFormat {
     pub prefixes: &'static [&'static str],
     /// Whether every key begins with one of [`prefixes`](Self::prefixes); of no meaning where there are none.
     pub prefix_required: bool,
+    /// Whether its keys look like those of others, so that none is taken for one of its own where it is pasted elsewhere.
+    pub shared: bool,
     /// Shortest, prefix included.
     pub min_len: usize,
     /// Longest, prefix included.

@@ -1,4 +1,4 @@
-//! The URLs of calls (`src/call.rs`) and the options in them (`src/options.rs`).
+//! The URLs of calls, and how credentials travel (`src/call.rs`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,75 +6,15 @@
     clippy::indexing_slicing
 )]
 
-use std::collections::BTreeMap;
+mod common;
 
+use common::{examples, made_up, options};
 use lockgate_host::Secret;
 use lockgate_providers::call::{Operation, Sending, health_url, url};
 use lockgate_providers::{
-    Auth, Dialect, KeyFormat, KeyOption, Layout, Manifest, OptionError, Quirks, Surface, all, base,
-    check_options, find,
+    Auth, Dialect, Layout, Manifest, Surface, all, base, check_options, find,
 };
 use proptest::prelude::*;
-
-static OPTIONS: [KeyOption; 3] = [
-    option("resource", false, None),
-    option("api_version", false, None),
-    option("tier", false, Some("free")),
-];
-
-const fn option(name: &'static str, required: bool, default: Option<&'static str>) -> KeyOption {
-    KeyOption {
-        name,
-        required,
-        default,
-        hint: "Where it lies.",
-        example: "acme-1",
-        env: None,
-    }
-}
-
-/// A provider made up for one layout.
-fn made_up(dialect: Dialect, layout: Layout, base_url: &'static str) -> Manifest {
-    Manifest {
-        slug: "acme",
-        title: "Acme",
-        base_url,
-        local: false,
-        dialect,
-        layout,
-        auth: Auth::Bearer,
-        headers: &[],
-        options: &OPTIONS,
-        key: KeyFormat {
-            prefixes: &[],
-            prefix_required: false,
-            min_len: 1,
-            max_len: 9,
-            charset: lockgate_providers::Charset::Printable,
-            example_masked: "…",
-        },
-        key_hint: "",
-        console_url: None,
-        env_vars: &[],
-        base_url_env: None,
-        near_misses: &[],
-        models_path: Some("/v1/models"),
-        health: Some("/v1/models"),
-        model_patterns: &[],
-        models: &[],
-        surfaces: &[Surface::Chat],
-        forward_headers: &[],
-        quirks: Quirks::default(),
-        docs_url: "",
-    }
-}
-
-fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
-}
 
 fn passing<'a>(surface: Surface, path: &'a str, model: Option<&'a str>) -> Operation<'a> {
     Operation::Surface {
@@ -352,82 +292,6 @@ fn a_path_cannot_leave_the_base_url() {
 }
 
 #[test]
-fn options_are_filled_into_the_base_url() {
-    let manifest = made_up(
-        Dialect::OpenAiChat,
-        Layout::OpenAi,
-        "https://{resource}.acme.example/{tier}/v1",
-    );
-    let of = |pairs: &[(&str, &str)]| base(&manifest, None, &options(pairs)).map(String::from);
-    assert_eq!(
-        of(&[("resource", "eu-1")]).unwrap(),
-        "https://eu-1.acme.example/free/v1"
-    );
-    assert_eq!(
-        of(&[("resource", "eu-1"), ("tier", "paid")]).unwrap(),
-        "https://eu-1.acme.example/paid/v1"
-    );
-    for missing in [
-        vec![],
-        vec![("resource", "evil.example/")],
-        vec![("resource", "")],
-    ] {
-        let error = of(&missing).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "A key of Acme needs the option `resource`, or a base_url of its own. Where it lies. An example: acme-1."
-        );
-    }
-    assert_eq!(
-        base(&manifest, Some("https://own/v1/"), &options(&[])).unwrap(),
-        "https://own/v1"
-    );
-}
-
-#[test]
-fn wrong_options_are_named() {
-    let manifest = made_up(
-        Dialect::OpenAiChat,
-        Layout::OpenAi,
-        "https://{resource}.acme.example/v1",
-    );
-    let check = |pairs: &[(&str, &str)], own| check_options(&manifest, &options(pairs), own);
-    assert_eq!(check(&[("resource", "a.b_c-1")], false), Ok(()));
-    assert_eq!(check(&[], true), Ok(()));
-    let error = check(&[], false).unwrap_err();
-    assert!(matches!(error, OptionError::NoBase(_)));
-    assert_eq!(error.option(), "resource");
-    let error = check(&[("colour", "red")], true).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Acme has no option `colour`; it has resource, api_version, tier."
-    );
-    for bad in [
-        "",
-        " ",
-        "a/b",
-        "a..b",
-        ".a",
-        "-a",
-        "a@b",
-        "é",
-        "a:1",
-        "a\r\nb",
-        &"a".repeat(129),
-    ] {
-        let error = check(&[("resource", bad)], false).unwrap_err();
-        assert!(matches!(error, OptionError::Invalid { .. }), "{bad:?}");
-        assert!(!error.to_string().contains(['\r', '\n']));
-        assert!(error.to_string().len() < 400);
-    }
-    let error = check_options(find("openai").unwrap(), &options(&[("a", "b")]), false);
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "OpenAI has no option `a`; it has none."
-    );
-}
-
-#[test]
 fn a_key_is_checked_where_it_may_go() {
     let mut manifest = made_up(
         Dialect::OpenAiChat,
@@ -483,14 +347,6 @@ fn aws_keys_sign_or_are_sent_by_their_looks() {
             prefix: ""
         }
     );
-}
-
-/// Options of the manifest's own examples.
-fn examples(manifest: &Manifest) -> BTreeMap<String, String> {
-    let pairs = manifest.options.iter();
-    pairs
-        .map(|option| (option.name.to_owned(), option.example.to_owned()))
-        .collect()
 }
 
 fn well_formed(url: &str, base: &str) -> bool {
@@ -577,25 +433,6 @@ proptest! {
                     prop_assert!(!lower.contains("%2f") || !matches!(operation, Operation::Surface { .. }) || manifest.layout == Layout::Azure, "{}", made);
                 }
             }
-        }
-    }
-
-    #[test]
-    fn an_option_never_changes_the_host(value in "\\PC{0,20}|[a-z./:@-]{0,20}") {
-        for manifest in all().iter().filter(|manifest| manifest.base_url.contains('{')) {
-            let mut options = examples(manifest);
-            for option in manifest.options {
-                options.insert(option.name.to_owned(), value.clone());
-            }
-            let Ok(base) = base(manifest, None, &options) else {
-                prop_assert!(check_options(manifest, &options, false).is_err());
-                continue;
-            };
-            let host = |url: &str| url.split('/').nth(2).unwrap().to_owned();
-            let template = host(manifest.base_url);
-            let end = template.rsplit('}').next().unwrap();
-            prop_assert!(host(&base).ends_with(end));
-            prop_assert_eq!(base.matches('/').count(), manifest.base_url.matches('/').count());
         }
     }
 }

@@ -11,6 +11,8 @@ const DEEPSEEK: &str = "sk-0123456789abcdef0123456789abcdef";
 const OPENROUTER: &str =
     "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const ANTHROPIC: &str = "sk-ant-api03-0123456789abcdefghijABCDEFGHIJ0123456789-AA";
+const GOOGLE: &str = "AIzaSy0123456789abcdefghijABCDEFGHIJ-_0";
+const AWS: &str = "AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const GROQ: &str = "gsk_0123456789abcdefghijABCDEFGHIJ0123456789abcdefghijAB";
 
 fn provider(slug: &str) -> &'static Manifest {
@@ -39,6 +41,33 @@ fn right_keys_pass() {
             "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         ),
         ("fireworks", "fw_0123456789abcdefGHIJ01"),
+        ("anthropic", ANTHROPIC),
+        ("google", GOOGLE),
+        (
+            "google",
+            "AQ.Ab8RN6Lx0123456789abcdefghijABCDEFGHIJ0123456789-_",
+        ),
+        ("azure-openai", "0123456789abcdef0123456789abcdef"),
+        ("bedrock", AWS),
+        (
+            "bedrock",
+            &format!("{AWS}:IQoJb3JpZ2luX2VjE+/aWm0123456789=="),
+        ),
+        ("bedrock", &format!("ABSK{}==", "QmVkcm9j".repeat(16))),
+        ("cohere", "0123456789abcdefghijABCDEFGHIJ0123456789"),
+        ("voyage", "pa-0123456789abcdefghijABCDEFGHIJ0123456789abc"),
+        ("huggingface", "hf_abcdefghijABCDEFGHIJabcdefghijABCD"),
+        ("moonshot", LEGACY),
+        ("alibaba", DEEPSEEK),
+        ("siliconflow", LEGACY),
+        ("zai", "0123456789abcdef0123456789abcdef.0123456789abcdef"),
+        (
+            "minimax",
+            "eyJhbGciOiJSUzI1NiJ9.eyJHcm91cE5hbWUiOiJ4In0.c2lnbmF0dXJl",
+        ),
+        ("novita", "sk_0123456789abcdefghijABCDEFGHIJ0123456789ab"),
+        ("databricks", "dapi0123456789abcdef0123456789abcdef-2"),
+        ("scaleway", "01234567-89ab-cdef-0123-456789abcdef"),
         ("ollama", ""),
         ("vllm", "token-abc123"),
         // A key of one's own choice in front of a local server may look like anything.
@@ -126,6 +155,23 @@ fn anothers_key_is_recognised_by_its_longest_prefix() {
         ("openai", OPENROUTER, "OpenRouter"),
         ("openai", ANTHROPIC, "Anthropic"),
         ("openai", GROQ, "Groq"),
+        ("anthropic", OPENAI, "OpenAI"),
+        ("anthropic", GOOGLE, "Google Gemini"),
+        ("google", AWS, "AWS Bedrock"),
+        (
+            "mistral",
+            "hf_abcdefghijABCDEFGHIJabcdefghijABCD",
+            "Hugging Face",
+        ),
+        // Keys that several make alike are not told apart, so nobody is accused of the wrong one of them.
+        ("moonshot", OPENAI, "OpenAI"),
+        ("moonshot", ANTHROPIC, "Anthropic"),
+        (
+            "groq",
+            "r8_0123456789abcdefghijABCDEFGHIJ0123456789",
+            "Replicate",
+        ),
+        ("novita", "sk_live_0123456789abcdefghijABCDEFGHIJ", "Stripe"),
         ("openai", DEEPSEEK, "DeepSeek"),
         ("deepseek", LEGACY, "OpenAI"),
         ("deepseek", OPENAI, "OpenAI"),
@@ -169,7 +215,9 @@ fn looks_like_names_a_provider_or_nobody() {
     assert_eq!(slug(&format!(" {LEGACY}\n")), Some("openai"));
     assert_eq!(slug(DEEPSEEK), Some("deepseek"));
     assert_eq!(slug(OPENROUTER), Some("openrouter"));
-    assert_eq!(slug(ANTHROPIC), None);
+    assert_eq!(slug(ANTHROPIC), Some("anthropic"));
+    assert_eq!(slug(AWS), Some("bedrock"));
+    assert_eq!(slug("r8_0123456789abcdefghijABCDEFGHIJ0123456789"), None);
     assert_eq!(slug("0123456789abcdef0123456789abcdef"), None);
     assert_eq!(slug(""), None);
 }
@@ -258,7 +306,7 @@ proptest! {
 
     #[test]
     fn a_key_of_one_provider_is_never_right_for_one_with_other_prefixes(
-        from in prop::sample::select(all().iter().filter(|m| !m.key.prefixes.is_empty()).collect::<Vec<_>>()),
+        from in prop::sample::select(all().iter().filter(|m| !m.key.prefixes.is_empty() && !m.key.shared).collect::<Vec<_>>()),
         filler in "[A-Za-z0-9]{48}",
     ) {
         let prefix = from.key.prefixes[0];

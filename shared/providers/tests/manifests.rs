@@ -14,8 +14,8 @@ mod manifest;
 
 use lockgate_host::Secret;
 use lockgate_providers::{
-    Auth, Charset, Manifest, ModelKind, Quirks, Surface, TokenLimit, all, check_key, find,
-    looks_like,
+    Auth, Charset, Dialect, Layout, Manifest, ModelKind, Quirks, Surface, TokenLimit, all,
+    check_key, find, looks_like,
 };
 
 /// A key of the right format.
@@ -29,24 +29,121 @@ fn sample(manifest: &Manifest) -> String {
 }
 
 #[test]
-fn the_eleven_providers_of_the_first_release_are_there_in_order() {
+fn providers_are_there_in_order() {
     let slugs: Vec<_> = all().iter().map(|manifest| manifest.slug).collect();
     for slug in [
+        "ai21",
+        "alibaba",
+        "anthropic",
+        "azure-openai",
+        "baseten",
+        "bedrock",
+        "cerebras",
+        "cloudflare-workers-ai",
+        "cohere",
+        "databricks",
+        "deepinfra",
         "deepseek",
         "fireworks",
+        "friendli",
+        "google",
         "groq",
+        "huggingface",
+        "inception",
+        "llama-cpp",
+        "lm-studio",
+        "minimax",
         "mistral",
+        "moonshot",
+        "nebius",
+        "novita",
+        "nvidia-nim",
         "ollama",
         "openai",
         "openrouter",
         "perplexity",
+        "sambanova",
+        "scaleway",
+        "siliconflow",
         "together",
+        "upstage",
+        "venice",
+        "vercel-ai-gateway",
         "vllm",
+        "voyage",
         "xai",
+        "zai",
     ] {
         assert!(slugs.contains(&slug), "{slug}");
     }
     assert!(slugs.is_sorted());
+}
+
+#[test]
+fn what_a_provider_does_follows_from_dialect_and_surfaces() {
+    let of = |slug: &str| {
+        let manifest = find(slug).unwrap();
+        (
+            manifest.dialect,
+            manifest.layout,
+            manifest.chats(),
+            manifest.embeds(),
+        )
+    };
+    assert_eq!(
+        of("openai"),
+        (Dialect::OpenAiChat, Layout::OpenAi, true, true)
+    );
+    assert_eq!(
+        of("groq"),
+        (Dialect::OpenAiChat, Layout::OpenAi, true, false)
+    );
+    assert_eq!(
+        of("azure-openai"),
+        (Dialect::OpenAiChat, Layout::Azure, true, true)
+    );
+    assert_eq!(
+        of("anthropic"),
+        (Dialect::Anthropic, Layout::Anthropic, true, false)
+    );
+    assert_eq!(of("google"), (Dialect::Gemini, Layout::Gemini, true, true));
+    assert_eq!(of("cohere"), (Dialect::Cohere, Layout::Cohere, true, true));
+    assert_eq!(
+        of("bedrock"),
+        (Dialect::Bedrock, Layout::Bedrock, true, false)
+    );
+    assert_eq!(of("voyage"), (Dialect::Voyage, Layout::OpenAi, false, true));
+
+    let anthropic = find("anthropic").unwrap();
+    assert_eq!(anthropic.auth.header(), ("x-api-key", ""));
+    assert_eq!(anthropic.headers, [("anthropic-version", "2023-06-01")]);
+    assert!(anthropic.serves(Surface::CountTokens) && !anthropic.serves(Surface::Files));
+    // Its API refuses a request that does not limit the answer, so every model's limit is known.
+    assert!(anthropic.models.iter().all(|m| m.max_output.is_some()));
+
+    let bedrock = find("bedrock").unwrap();
+    assert_eq!(bedrock.auth, Auth::SigV4);
+    let region = bedrock.option("region").unwrap();
+    assert!(region.required && region.default.is_none());
+    assert_eq!(region.env, Some("AWS_REGION"));
+
+    let mistral = find("mistral").unwrap().quirks;
+    assert_eq!(mistral.seed, Some("random_seed"));
+    assert_eq!(mistral.required_tool_choice, "any");
+    assert_eq!(mistral.max_tokens.field(), "max_tokens");
+    assert!(!mistral.stream_usage && mistral.lacks("logprobs") && !mistral.lacks("stop"));
+    let deepseek = find("deepseek").unwrap().quirks;
+    assert_eq!(deepseek.reasoning, Some("reasoning_content"));
+    assert_eq!(deepseek.seed, None);
+    assert!(!deepseek.json_schema && !deepseek.developer_role);
+    let openai = find("openai").unwrap().quirks;
+    assert_eq!(openai.max_tokens.field(), "max_completion_tokens");
+    assert!(openai.developer_role && openai.unsupported.is_empty());
+
+    // Open lists of models say nothing of a key.
+    assert_eq!(find("nvidia-nim").unwrap().health, None);
+    assert_eq!(find("openrouter").unwrap().health, Some("/key"));
+    assert_eq!(find("openai").unwrap().health, Some("/models"));
 }
 
 #[test]
@@ -56,7 +153,7 @@ fn every_manifest_is_found_and_accepts_its_own_keys() {
         assert_eq!(find(slug), Some(manifest));
         let key = Secret::from(sample(manifest));
         assert_eq!(check_key(manifest, &key), Ok(()), "{slug}");
-        if !manifest.key.prefixes.is_empty() {
+        if !manifest.key.prefixes.is_empty() && !manifest.key.shared {
             assert_eq!(looks_like(&key).map(|m| m.slug), Some(slug));
         }
         assert_eq!(

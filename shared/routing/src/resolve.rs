@@ -5,8 +5,9 @@
 //! - **Several manifests list the id.** One with an enabled key comes first; among equals the one whose own name pattern
 //!   fits the id (it makes the model, the others host it); then the first by slug.
 //! - **The id begins with a slug** (`openai/gpt-4o` is OpenRouter's id, and `gpt-4o` at OpenAI). The exact id comes first
-//!   if a provider that lists it has an enabled key; otherwise the slug counts. So without an OpenRouter key the name
-//!   means OpenAI, and a workspace that has only an OpenRouter key is served by it.
+//!   if a provider that lists it has an enabled key. Where the slug's own provider has none, a provider with a key whose
+//!   name pattern fits the whole comes next (`anthropic/*` is OpenRouter's). Otherwise the slug counts. So without an
+//!   OpenRouter key the name means OpenAI, and a workspace that has only an OpenRouter key is served by it.
 //! - **Several patterns fit.** A provider with an enabled key comes first, then the pattern with more characters other
 //!   than `*`, then the first by slug.
 
@@ -69,6 +70,12 @@ pub fn resolve<'m>(model: &'m str, enabled: &[&str]) -> Result<Resolved<'m>, Unr
         && !rest.is_empty()
         && let Some(manifest) = find(slug)
     {
+        if !has_key(manifest, enabled)
+            && let Some(host) = by_pattern(model, enabled)
+            && has_key(host, enabled)
+        {
+            return Ok(whole(host));
+        }
         return Ok(Resolved {
             manifest,
             model: rest,

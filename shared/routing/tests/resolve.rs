@@ -83,6 +83,23 @@ fn an_exact_id_that_begins_with_a_slug_counts_while_its_provider_has_a_key() {
     );
     assert_eq!(goes("openai/gpt-4o", &["groq"]), "openai gpt-4o!");
     assert_eq!(goes("openai/gpt-4o", &[]), "openai gpt-4o!");
+    // As does a name that fits a pattern of one with a key, while the slug's own provider has none.
+    assert_eq!(
+        goes("anthropic/claude-9", &["openai", "openrouter"]),
+        "openrouter anthropic/claude-9"
+    );
+    assert_eq!(
+        goes("anthropic/claude-9", &["anthropic", "openrouter"]),
+        "anthropic claude-9!"
+    );
+    assert_eq!(
+        goes("anthropic/claude-9", &["openai", "groq"]),
+        "anthropic claude-9!"
+    );
+    assert_eq!(
+        goes("google/gemini-9", &["openrouter"]),
+        "openrouter google/gemini-9"
+    );
     // Ids that begin with their own provider's slug stay whole.
     assert_eq!(goes("groq/compound", &["groq"]), "groq groq/compound");
     assert_eq!(
@@ -96,9 +113,19 @@ fn then_name_patterns() {
     assert_eq!(goes("gpt-9-nova", &["groq", "xai"]), "openai gpt-9-nova");
     assert_eq!(goes("grok-9", &[]), "xai grok-9");
     assert_eq!(goes("ft:gpt-4o:acme::1", &[]), "openai ft:gpt-4o:acme::1");
+    assert_eq!(goes("claude-9-opus", &["groq"]), "anthropic claude-9-opus");
     assert_eq!(
-        goes("anthropic/claude-9", &["openai", "openrouter"]),
-        "openrouter anthropic/claude-9"
+        goes("gemini-9-pro", &["groq", "xai"]),
+        "google gemini-9-pro"
+    );
+    assert_eq!(goes("command-z", &["groq", "xai"]), "cohere command-z");
+    assert_eq!(
+        goes("eu.anthropic.claude-9-v1:0", &["openai", "bedrock"]),
+        "bedrock eu.anthropic.claude-9-v1:0"
+    );
+    assert_eq!(
+        goes("@cf/maker/new-1", &["openai", "groq"]),
+        "cloudflare-workers-ai @cf/maker/new-1"
     );
     // Hosts, not makers: `deepseek-ai/…` is no name of DeepSeek's own.
     assert_eq!(
@@ -137,15 +164,13 @@ fn the_error_says_what_to_write_and_lists_providers_with_keys_first() {
         said.starts_with("No provider is known for the model `brand-new`. Write `provider/model`")
     );
     assert!(
-        said.contains("Providers with an enabled key: groq, xai; without one: deepseek, fireworks"),
+        said.contains("Providers with an enabled key: groq, xai; without one: ai21, alibaba"),
         "{said}"
     );
 
     let said = resolve("", &[]).unwrap_err().to_string();
     assert!(said.starts_with("The request names no model."));
-    assert!(
-        said.contains("No provider has an enabled key in this workspace; add one for deepseek,")
-    );
+    assert!(said.contains("No provider has an enabled key in this workspace; add one for ai21,"));
 
     let hostile = format!("a\r\n\u{1b}[31m{}", "é".repeat(10_000));
     let error = resolve(&hostile, &["xai", "groq"]).unwrap_err();
