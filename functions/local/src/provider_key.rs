@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -24,6 +24,11 @@ pub(crate) enum Command {
     Rotate(Rotate),
     /// List the keys; secrets are never shown.
     List,
+    /// Ask the provider whether it takes a key, by a call that costs nothing.
+    Check {
+        /// The key, by name or id.
+        key: String,
+    },
 }
 
 /// A new key.
@@ -37,6 +42,9 @@ pub(crate) struct Add {
     /// Where the provider is, if not at its usual address.
     #[arg(long)]
     base_url: Option<String>,
+    /// What the provider needs beside the secret, such as `region=eu-west-1`; may repeat.
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = option)]
+    options: Vec<(String, String)>,
     /// Make it the provider's default key.
     #[arg(long)]
     default: bool,
@@ -68,6 +76,7 @@ pub(crate) fn run(target: Target, command: Command) -> anyhow::Result<()> {
     with(target, async |remote| match command {
         Command::Add(add) => self::add(remote, add).await,
         Command::Rotate(rotate) => self::rotate(remote, rotate).await,
+        Command::Check { key } => check(remote, &key).await,
         Command::List => {
             let keys = remote.list("/api/provider-keys").await?;
             let fields = [
@@ -89,6 +98,9 @@ async fn add(remote: &Remote, add: Add) -> anyhow::Result<()> {
     if let Some(base_url) = add.base_url {
         body["base_url"] = base_url.into();
     }
+    for (name, value) in add.options {
+        body["options"][name] = value.into();
+    }
     if !add.no_secret {
         body["secret"] = secret(add.secret_from_env.as_deref())?.as_str().into();
     }
@@ -100,6 +112,25 @@ async fn add(remote: &Remote, add: Add) -> anyhow::Result<()> {
         text(&key, "id")
     ));
     Ok(())
+}
+
+async fn check(remote: &Remote, key: &str) -> anyhow::Result<()> {
+    let path = format!("/api/provider-keys/{}/check", escaped(key));
+    let found = remote.post(&path, &json!({})).await?;
+    let (health, detail) = (text(&found, "health"), text(&found, "detail"));
+    say(&format!("{health}: {detail}"));
+    if health == "ok" {
+        return Ok(());
+    }
+    bail!("{key} is not known to be good")
+}
+
+/// `name=value`
+fn option(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it is written NAME=VALUE, such as region=eu-west-1".to_owned()),
+    }
 }
 
 async fn rotate(remote: &Remote, rotate: Rotate) -> anyhow::Result<()> {
@@ -141,4 +172,18 @@ fn secret(variable: Option<&str>) -> anyhow::Result<Zeroizing<String>> {
         return Err(Refused(format!("there is no secret in {place}")).into());
     }
     Ok(Zeroizing::new(line.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::option;
+
+    #[test]
+    fn options_are_a_name_and_a_value() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(option("region=eu-west-1"), pair("region", "eu-west-1"));
+        assert_eq!(option("a=b=c"), pair("a", "b=c"));
+        assert_eq!(option("a="), pair("a", ""));
+        assert!(option("region").is_err() && option("=x").is_err());
+    }
 }
