@@ -101,7 +101,13 @@ pub fn encode_request(
     request: &Request<'_>,
     target: &Target<'_>,
 ) -> Result<Encoded, Unsupported> {
-    let mut notes = Notes::new(target.title, support(dialect));
+    let support = support(dialect);
+    let mut notes = Notes::new(target.title, support);
+    if matches!(support(Feature::State), Support::Lacking(_)) {
+        for extra in request.extra.iter().filter(|extra| extra.is_state()) {
+            notes.lacking(Feature::State, &extra.name)?;
+        }
+    }
     let body = each!(
         dialect,
         module => module::encode_request(request, target, &mut notes)?,

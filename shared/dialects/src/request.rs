@@ -61,6 +61,18 @@ pub struct Extra<'a> {
     pub value: Json<'a>,
 }
 
+impl Extra<'_> {
+    /// Whether it refers to what OpenAI's Responses API keeps at the provider, or is to be kept there: without it the
+    /// answer would be to another question.
+    #[must_use]
+    pub fn is_state(&self) -> bool {
+        matches!(
+            &*self.name,
+            "previous_response_id" | "conversation" | "prompt" | "background"
+        )
+    }
+}
+
 /// How the next token is chosen. Numbers stay their digits.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sampling<'a> {

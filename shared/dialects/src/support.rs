@@ -86,6 +86,7 @@ features! {
     User, "end user id", warn;
     ServiceTier, "service tier", warn;
     Store, "storing the answer", warn;
+    State, "what the provider keeps: earlier answers, conversations, prompts, background work", refuse;
     Unknown, "fields the gateway does not know", warn;
 }
 

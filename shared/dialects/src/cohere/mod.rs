@@ -62,6 +62,7 @@ pub fn support(feature: Feature) -> Support {
         F::ReasoningBudget => Mapped("`thinking.token_budget`"),
         F::ReasoningOff => Mapped("`thinking.type: disabled`"),
         F::RefusalHistory => Mapped("text"),
+        F::State => Lacking("only OpenAI's Responses API keeps anything"),
         F::ReasoningHistory => Lacking("thoughts go back only without a signature"),
         F::ParallelToolCallsOff => Lacking("it has no switch for that"),
         F::Logprobs => Lacking("its form has no counterpart"),

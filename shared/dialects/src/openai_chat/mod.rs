@@ -1,7 +1,7 @@
 //! OpenAI's Chat Completions, <https://platform.openai.com/docs/api-reference/chat>, and what its followers add to it.
 //!
-//! Read beside OpenAI's own fields: `reasoning_content` and `reasoning` (DeepSeek, vLLM, Groq, …), `reasoning_details`,
-//! `cache_control` and `cache_write_tokens` (<https://openrouter.ai/docs>), lists of `thinking` and `text` as an answer's content
+//! Read beside OpenAI's own fields: `reasoning_content` and `reasoning` (DeepSeek, vLLM, Groq, …), `reasoning_details` and
+//! `cache_control` (<https://openrouter.ai/docs>), lists of `thinking` and `text` as an answer's content
 //! (<https://docs.mistral.ai/capabilities/reasoning>), `extra_content` with thought signatures
 //! (<https://ai.google.dev/gemini-api/docs/thought-signatures>), and OpenAI's old `functions` and `function_call`.
 //!
@@ -81,7 +81,10 @@ pub fn support(feature: Feature) -> Support {
         Feature::TopK => Support::Lacking("OpenAI has no such field"),
         Feature::ReasoningSummary => Support::Lacking("it does not tell the model's thoughts"),
         Feature::ReasoningHistory => Support::Lacking("it does not take the model's thoughts back"),
-        Feature::Cache => Support::Lacking("it caches by itself"),
+        Feature::Cache => {
+            Support::Lacking("it caches by itself; only its newest models take marks")
+        }
+        Feature::State => Support::Lacking("only OpenAI's Responses API keeps anything"),
         Feature::Unknown => Support::Lacking("the gateway does not know what it means"),
     }
 }
