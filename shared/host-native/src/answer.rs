@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use lockgate_host::{AnswerBody, WITHHELD_HEADERS};
 
 use crate::Answer;
 use crate::body::Source;
-use crate::watched::{ResponseBody, Silence, Watched};
+use crate::transformed::Transformed;
+use crate::upstream::Silence;
+use crate::watched::{ResponseBody, Watched};
 
 pub(crate) fn respond(answer: Answer) -> Response<ResponseBody> {
     let mut headers = match answer.from {
@@ -32,6 +34,11 @@ pub(crate) fn respond(answer: Answer) -> Response<ResponseBody> {
         AnswerBody::Watched(body, watch) => {
             headers.remove(CONTENT_LENGTH);
             ResponseBody::Watched(Box::new(Watched::new(body.into_source(), watch)))
+        }
+        AnswerBody::Transformed(body, transform) => {
+            headers.remove(CONTENT_LENGTH);
+            headers.remove(CONTENT_ENCODING);
+            ResponseBody::Transformed(Box::new(Transformed::new(body.into_source(), transform)))
         }
     };
     set(&mut headers, answer.set);

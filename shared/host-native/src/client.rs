@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Uri};
-use http_body_util::Full;
 use hyper::rt::Executor;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -18,6 +17,8 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use crate::body::Source;
+use crate::upload::Upload;
 use crate::{Body, NativeHeaders, NativeHost};
 
 /// How long name look-up, connection and TLS may take together with all addresses tried.
@@ -64,7 +65,7 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Beside {
 }
 
 /// The client of one thread, with its pool.
-pub(crate) struct Client(Pooled<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(crate) struct Client(Pooled<HttpsConnector<HttpConnector>, Upload>);
 
 impl Client {
     /// A client for use inside a `LocalSet`.
@@ -138,15 +139,19 @@ impl Caller {
     }
 }
 
-fn request(outbound: Outbound<'_, NativeHost>) -> Result<Request<Full<Bytes>>, FetchError> {
+fn request(outbound: Outbound<'_, NativeHost>) -> Result<Request<Upload>, FetchError> {
     let uri: Uri = outbound
         .url
         .parse()
         .map_err(|error| FetchError::Unreachable(format!("{} is no URL: {error}", outbound.url)))?;
     let body = match outbound.body {
-        OutboundBody::Empty => Full::default(),
-        OutboundBody::Payload(bytes) => Full::new(bytes),
-        OutboundBody::Bytes(bytes) => Full::new(Bytes::from(bytes)),
+        OutboundBody::Empty => Upload::Bytes(Bytes::new()),
+        OutboundBody::Payload(bytes) => Upload::Bytes(bytes),
+        OutboundBody::Bytes(bytes) => Upload::Bytes(Bytes::from(bytes)),
+        OutboundBody::Stream(body) => match body.into_source() {
+            Source::Stream(stream, _) => Upload::Stream(stream),
+            Source::Bytes(bytes) => Upload::Bytes(bytes),
+        },
     };
     let mut headers = HeaderMap::with_capacity(outbound.set.len() + 16);
     if let Some((from, names)) = outbound.forward {

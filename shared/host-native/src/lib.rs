@@ -30,6 +30,9 @@ mod host;
 mod key_value;
 pub mod server;
 mod sqlite;
+mod transformed;
+mod upload;
+mod upstream;
 mod watched;
 
 pub use body::Body;

@@ -3,15 +3,17 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Hyper;
 use lockgate_host::{End, TAIL_BYTES, Watch, WholeEvents};
 use thiserror::Error;
-use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::body::Source;
+use crate::transformed::Transformed;
+use crate::upstream::{Silence, Upstream};
 
 /// A response body.
 pub(crate) enum ResponseBody {
@@ -21,6 +23,8 @@ pub(crate) enum ResponseBody {
     Through(Silence, Hyper),
     /// A provider's body, watched.
     Watched(Box<Watched>),
+    /// A provider's body, rewritten.
+    Transformed(Box<Transformed>),
 }
 
 /// Why a body is broken off, which breaks off the client's connection as well.
@@ -55,6 +59,9 @@ impl Body for ResponseBody {
             Self::Watched(watched) => watched
                 .poll_data(cx)
                 .map(|data| data.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Transformed(transformed) => transformed
+                .poll_data(cx)
+                .map(|data| data.map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
@@ -63,7 +70,7 @@ impl Body for ResponseBody {
             Self::Bytes(bytes) => bytes.is_empty(),
             Self::Through(_, stream) => stream.is_end_stream(),
             // Polled to its end always: only then does the watcher hear that it was complete.
-            Self::Watched(_) => false,
+            Self::Watched(_) | Self::Transformed(_) => false,
         }
     }
 
@@ -72,7 +79,7 @@ impl Body for ResponseBody {
             Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Through(_, stream) => stream.size_hint(),
             // Last words may follow.
-            Self::Watched(_) => SizeHint::default(),
+            Self::Watched(_) | Self::Transformed(_) => SizeHint::default(),
         }
     }
 }
@@ -86,20 +93,10 @@ pub(crate) struct Watched {
     bytes: u64,
 }
 
-enum Upstream {
-    Stream(Silence, Hyper),
-    Bytes(Bytes),
-}
-
 impl Watched {
-    pub(crate) fn new(source: crate::body::Source, watch: Box<dyn Watch>) -> Self {
+    pub(crate) fn new(source: Source, watch: Box<dyn Watch>) -> Self {
         Self {
-            source: Some(match source {
-                crate::body::Source::Stream(stream, idle) => {
-                    Upstream::Stream(Silence::new(idle), stream)
-                }
-                crate::body::Source::Bytes(bytes) => Upstream::Bytes(bytes),
-            }),
+            source: Some(source.into()),
             watch: Some(watch),
             events: WholeEvents::default(),
             tail: Tail::default(),
@@ -109,25 +106,12 @@ impl Watched {
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let end = loop {
-            let piece = match &mut self.source {
-                None => return Poll::Ready(None),
-                Some(Upstream::Bytes(bytes)) if bytes.is_empty() => break End::Complete,
-                Some(Upstream::Bytes(bytes)) => std::mem::take(bytes),
-                Some(Upstream::Stream(silence, stream)) => {
-                    match Pin::new(&mut *stream).poll_frame(cx) {
-                        Poll::Ready(Some(Ok(frame))) => {
-                            silence.broken();
-                            // Trailers are withheld.
-                            frame.into_data().unwrap_or_default()
-                        }
-                        Poll::Ready(None) => break End::Complete,
-                        Poll::Ready(Some(Err(error))) => {
-                            break End::Broken(crate::client::causes(&error));
-                        }
-                        Poll::Pending if silence.poll_exceeded(cx).is_ready() => break End::Idle,
-                        Poll::Pending => return Poll::Pending,
-                    }
-                }
+            let Some(source) = &mut self.source else {
+                return Poll::Ready(None);
+            };
+            let piece = match ready!(source.poll_piece(cx)) {
+                Ok(piece) => piece,
+                Err(end) => break end,
             };
             self.bytes += piece.len() as u64;
             self.tail.push(&piece);
@@ -193,39 +177,5 @@ impl Tail {
         };
         let start = bytes.len().saturating_sub(TAIL_BYTES);
         use_tail(bytes.get(start..).unwrap_or_default())
-    }
-}
-
-/// Measures how long a provider has been silent while we were waiting for it. Time in which the client reads slowly
-/// does not count, since then nobody waits. The timer is left to fire and looked at then, not moved for every piece.
-pub(crate) struct Silence {
-    limit: Duration,
-    since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Silence {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            since: None,
-            timer: None,
-        }
-    }
-
-    fn broken(&mut self) {
-        self.since = None;
-    }
-
-    fn poll_exceeded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let due = *self.since.get_or_insert_with(Instant::now) + self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        while timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= due {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(due);
-        }
-        Poll::Pending
     }
 }

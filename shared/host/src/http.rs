@@ -27,6 +27,7 @@ pub const READ_HEADERS: &[&str] = &[
     "lockgate-route",
     "lockgate-session",
     "lockgate-request-id",
+    "lockgate-provider",
     "lockgate-workspace",
 ];
 
@@ -90,6 +91,8 @@ pub enum OutboundBody<F: Fetch> {
     Payload(F::Payload),
     /// Bytes of our own making.
     Bytes(Vec<u8>),
+    /// A client's unread body, passed on natively as it arrives, with its `content-length` where it announced one.
+    Stream(F::Body),
 }
 
 /// A request to a provider. Redirects are not followed. The engine adds `host`, `content-length` and
@@ -109,7 +112,8 @@ pub struct Outbound<'a, F: Fetch> {
     pub body: OutboundBody<F>,
     /// How long to wait for the head of the answer.
     pub head_timeout: Duration,
-    /// How long the answer's body may be silent where the engine reads it ([`Fetch::read`], [`AnswerBody::Watched`]).
+    /// How long the answer's body may be silent where the engine reads it ([`Fetch::read`], [`AnswerBody::Watched`],
+    /// [`AnswerBody::Transformed`]).
     pub idle_timeout: Duration,
 }
 
@@ -145,6 +149,9 @@ pub enum AnswerBody<F: Fetch> {
     /// ended is told to the watcher, who may add last words. Where he does, an unfinished event before them is dropped, or
     /// finished where the engine has passed its beginning already.
     Watched(F::Body, Box<dyn Watch>),
+    /// A provider's stream, rewritten as it arrives; what [`Transform`] appends is sent at once. The engine withholds the
+    /// provider's `content-length` and `content-encoding`.
+    Transformed(F::Body, Box<dyn Transform>),
 }
 
 /// How a watched body ended.
@@ -165,6 +172,25 @@ pub trait Watch {
     /// Called exactly once. `tail` is the end of what the provider sent, at most [`TAIL_BYTES`]; `bytes` counts all of it.
     /// Returned bytes are sent to the client before the body is ended normally.
     fn ended(self: Box<Self>, tail: &[u8], bytes: u64, end: End) -> Option<Vec<u8>>;
+}
+
+/// Rewrites a body on its way.
+pub trait Transform {
+    /// Takes the next piece of the provider's body, cut anywhere, and appends what the client is to get now, maybe nothing.
+    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Flow;
+    /// Called exactly once, also where the client has left. Appends last words, which are sent before the body is ended
+    /// normally.
+    fn ended(&mut self, end: End, out: &mut Vec<u8>);
+}
+
+/// Whether a [`Transform`] wants more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// The next piece.
+    More,
+    /// Nothing more: the provider's connection is dropped, the transform ended with [`End::Complete`], the client's body
+    /// ended normally.
+    Enough,
 }
 
 /// Why a provider could not be asked.
