@@ -11,6 +11,7 @@ mod client;
 mod consistency;
 mod errors;
 mod gateway;
+mod health;
 mod hostile;
 mod lifecycle;
 mod management;
@@ -40,6 +41,7 @@ fn cases() -> Vec<Case> {
         streaming::cases(),
         management::cases(),
         provider_keys::cases(),
+        health::cases(),
         consistency::cases(),
         secrets::cases(),
         misconfiguration::cases(),
