@@ -1,83 +1,92 @@
-//! Not written yet.
+//! Anthropic's Messages: <https://platform.claude.com/docs/en/api/messages>.
+//!
+//! Blocks that only the provider's own tools make (`server_tool_use`, `web_search_tool_result` and their like) have no
+//! word in the chat model: in an answer or stream they are passed over and the text around them is kept; in a request
+//! to another provider they are refused by name.
+//!
+//! What a request gives beside the content itself and the model has no word for (`citations` of a document,
+//! `input_examples` of a tool) becomes an [`Extra`](crate::Extra) named by its path, so that the next encoder warns.
 
-use crate::answer::Answer;
-use crate::dialect::{Reply, Target};
-use crate::event::Event;
-use crate::json::Problem;
-use crate::request::Request;
-use crate::sse::Frame;
-use crate::support::{Feature, Notes, Support, Unsupported};
-use crate::translate::{DecodeStream, EncodeStream};
+mod answer;
+mod block;
+mod encode;
+mod finish;
+mod part;
+mod request;
+mod stream_decoder;
+mod stream_encoder;
+mod thinking;
+mod version;
+
+pub use answer::{decode_answer, encode_answer};
+pub use encode::encode_request;
+pub use request::decode_request;
+pub use stream_decoder::StreamDecoder;
+pub use stream_encoder::StreamEncoder;
+
+use crate::support::{Feature, Support};
 
 /// What the dialect can say.
 #[must_use]
 pub fn support(feature: Feature) -> Support {
+    use Support::{Kept, Lacking, Mapped};
     match feature {
-        _ => Support::Lacking("not written yet"),
+        Feature::System => Mapped("the top-level `system`"),
+        Feature::Developer => Mapped("as `system`"),
+        Feature::SystemLater => Mapped("joined to the top-level `system`, in order"),
+        Feature::ToolChoiceRequired => Mapped("`any`"),
+        Feature::ToolChoiceAllowed => Mapped("the other tools are not sent"),
+        Feature::ParallelToolCalls => Mapped("`disable_parallel_tool_use: false`"),
+        Feature::ParallelToolCallsOff => Mapped("`disable_parallel_tool_use: true`"),
+        Feature::Stop => Mapped("`stop_sequences`"),
+        Feature::Temperature => Mapped("at most 1; not for models that choose by themselves"),
+        Feature::JsonSchema => Mapped("`output_config.format`, always strict"),
+        Feature::ReasoningEffort => {
+            Mapped("`output_config.effort` and adaptive thinking; a budget for older models")
+        }
+        Feature::ReasoningBudget => {
+            Mapped("`thinking.budget_tokens`; an effort for models that take no budget")
+        }
+        Feature::ReasoningOff => Mapped("`thinking.type: disabled`"),
+        Feature::ReasoningSummary => Mapped("`thinking.display: summarized`"),
+        Feature::RefusalHistory => Mapped("as text"),
+        Feature::User => Mapped("`metadata.user_id`"),
+        Feature::ServiceTier => Mapped("`default` as `standard_only`; else `auto` only"),
+        Feature::MultiTurn
+        | Feature::Prefill
+        | Feature::ImageUrl
+        | Feature::ImageBase64
+        | Feature::FileBase64
+        | Feature::FileUrl
+        | Feature::FileText
+        | Feature::FileId
+        | Feature::Tools
+        | Feature::ToolStrict
+        | Feature::ToolChoiceAuto
+        | Feature::ToolChoiceNone
+        | Feature::ToolChoiceNamed
+        | Feature::ToolResults
+        | Feature::ToolResultError
+        | Feature::ToolResultImage
+        | Feature::MaxTokens
+        | Feature::TopP
+        | Feature::TopK
+        | Feature::ReasoningHistory
+        | Feature::Cache => Kept,
+        Feature::ToolOther => Lacking("it has only its own, whose types end in a date"),
+        Feature::JsonMode => Lacking("it must be given a schema"),
+        Feature::Metadata => Lacking("it takes the user's id only"),
+        Feature::State => Lacking("only OpenAI's Responses API keeps anything"),
+        Feature::Store => Lacking("it stores no answers"),
+        Feature::Name
+        | Feature::ImageDetail
+        | Feature::AudioInput
+        | Feature::Seed
+        | Feature::FrequencyPenalty
+        | Feature::PresencePenalty
+        | Feature::LogitBias
+        | Feature::Choices
+        | Feature::Logprobs
+        | Feature::Unknown => Lacking(""),
     }
-}
-
-/// Reads a request.
-///
-/// # Errors
-/// [`Problem`].
-pub fn decode_request(_body: &str) -> Result<Request<'_>, Problem> {
-    Err(Problem::new("is in a dialect that is not written yet"))
-}
-
-/// Writes a request.
-///
-/// # Errors
-/// [`Unsupported`].
-pub fn encode_request(
-    _request: &Request<'_>,
-    _target: &Target<'_>,
-    notes: &mut Notes,
-) -> Result<Vec<u8>, Unsupported> {
-    notes.lacking(Feature::MultiTurn, "messages")?;
-    Ok(Vec::new())
-}
-
-/// Reads a plain answer.
-///
-/// # Errors
-/// [`Problem`].
-pub fn decode_answer(_body: &str) -> Result<Answer<'_>, Problem> {
-    Err(Problem::new("is in a dialect that is not written yet"))
-}
-
-/// Writes a plain answer.
-#[must_use]
-pub fn encode_answer(_answer: &Answer<'_>, _reply: &Reply<'_>) -> Vec<u8> {
-    Vec::new()
-}
-
-/// Reads a stream.
-#[derive(Debug, Default)]
-pub struct StreamDecoder {}
-
-impl DecodeStream for StreamDecoder {
-    fn frame(
-        &mut self,
-        _frame: Frame<'_>,
-        _emit: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), Problem> {
-        Err(Problem::new("is in a dialect that is not written yet"))
-    }
-}
-
-/// Writes a stream.
-#[derive(Debug)]
-pub struct StreamEncoder {}
-
-impl StreamEncoder {
-    /// An encoder for this client.
-    #[must_use]
-    pub fn new(_reply: &Reply<'_>) -> Self {
-        Self {}
-    }
-}
-
-impl EncodeStream for StreamEncoder {
-    fn event(&mut self, _event: Event<'_>, _out: &mut Vec<u8>) {}
 }
