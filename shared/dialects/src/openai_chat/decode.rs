@@ -547,17 +547,28 @@ fn media_type(name: Option<&str>) -> &'static str {
     }
 }
 
+/// A mark that the prompt is to be cached up to here: OpenAI's own, or Anthropic's as OpenRouter takes it.
 fn cache<'a>(object: &mut Object<'a>) -> Result<Option<Cache<'a>>, Problem> {
-    let Some(mut marker) = object.object("cache_control")? else {
+    let own = marker(object, "prompt_cache_breakpoint", "mode", "explicit")?;
+    Ok(marker(object, "cache_control", "type", "ephemeral")?.or(own))
+}
+
+fn marker<'a>(
+    object: &mut Object<'a>,
+    name: &str,
+    key: &str,
+    word: &'static str,
+) -> Result<Option<Cache<'a>>, Problem> {
+    let Some(mut marker) = object.object(name)? else {
         return Ok(None);
     };
     let mut read = || {
-        if marker.required_text("type")? != "ephemeral" {
-            return Err(Problem::new("must be ephemeral").at("type"));
+        if marker.required_text(key)? != word {
+            return Err(Problem::new(format!("must be {word}")).at(key));
         }
         marker.text("ttl")
     };
-    let ttl = read().map_err(|problem| problem.at("cache_control"))?;
-    nothing_else(marker).map_err(|problem| problem.at("cache_control"))?;
+    let ttl = read().map_err(|problem| problem.at(name))?;
+    nothing_else(marker).map_err(|problem| problem.at(name))?;
     Ok(Some(Cache { ttl }))
 }

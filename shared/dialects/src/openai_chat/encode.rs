@@ -12,8 +12,10 @@ use crate::support::{Feature, Notes, Unsupported};
 const KNOWN: &[&str] = &[
     "audio",
     "modalities",
+    "moderation",
     "prediction",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "safety_identifier",
     "verbosity",
@@ -307,11 +309,6 @@ impl Encoder<'_, '_, '_> {
                 .lacking(Feature::ReasoningSummary, "reasoning.summary")?;
         }
         let effort = match (reasoning.effort(), reasoning.mode) {
-            (Some("max"), _) => {
-                self.notes
-                    .warn("`reasoning_effort` max became xhigh, the most there is".to_owned());
-                "xhigh"
-            }
             (Some(effort), _) => effort,
             (None, ReasoningMode::On) => "medium",
             (None, _) => return Ok(()),

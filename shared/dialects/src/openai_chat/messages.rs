@@ -1,5 +1,6 @@
 //! Writes the messages of a request: <https://platform.openai.com/docs/api-reference/chat/create#chat_create-messages>.
 
+use super::answer::joined;
 use super::reasoning;
 use crate::dialect::Target;
 use crate::json::Writer;
@@ -53,27 +54,11 @@ impl Messages<'_, '_, '_, '_> {
         if turn.role == Role::Assistant {
             self.assistant(&turn.parts)?;
         } else {
-            self.content(turn.role, &turn.parts)?;
+            let parts: Vec<&Part<'_>> = turn.parts.iter().collect();
+            self.writer.key("content");
+            self.texts(turn.role, &parts)?;
         }
         self.writer.close();
-        Ok(())
-    }
-
-    /// Content: one text as it is, anything else as a list.
-    fn content(&mut self, role: Role, parts: &[Part<'_>]) -> Result<(), Unsupported> {
-        self.writer.key("content");
-        if let [part] = parts
-            && let Content::Text { text, .. } = &part.content
-        {
-            self.mark(part)?;
-            self.writer.text(text);
-            return Ok(());
-        }
-        self.writer.open_array();
-        for part in parts {
-            self.part(role, part)?;
-        }
-        self.writer.close_array();
         Ok(())
     }
 
@@ -101,13 +86,6 @@ impl Messages<'_, '_, '_, '_> {
         }
         match &part.content {
             Content::Text { text, .. } => self.text(text),
-            Content::Refusal { text } => {
-                self.writer
-                    .open()
-                    .text_field("type", "refusal")
-                    .text_field("refusal", text)
-                    .close();
-            }
             Content::Image { source, detail } => self.image(source, detail.as_deref())?,
             Content::Audio { data, format } => {
                 if self.target.quirks.lacks("audio") {
@@ -124,7 +102,8 @@ impl Messages<'_, '_, '_, '_> {
                     .close();
             }
             Content::File { source, name } => self.file(source, name.as_deref())?,
-            Content::ToolCall { .. }
+            Content::Refusal { .. }
+            | Content::ToolCall { .. }
             | Content::ToolResult { .. }
             | Content::Reasoning { .. }
             | Content::Redacted { .. } => {
@@ -200,31 +179,36 @@ impl Messages<'_, '_, '_, '_> {
         Ok(())
     }
 
+    /// Content is texts, or else one refusal; a refusal beside texts has its own field.
     fn assistant(&mut self, parts: &[Part<'_>]) -> Result<(), Unsupported> {
         let said: Vec<&Part<'_>> = parts.iter().filter(|part| is_said(&part.content)).collect();
         let calls = parts
             .iter()
             .any(|part| matches!(part.content, Content::ToolCall { .. }));
+        let refusal = joined(parts, |content| match content {
+            Content::Refusal { text } => Some(text),
+            _ => None,
+        });
         self.writer.key("content");
-        match said.as_slice() {
-            [] if calls => {
+        match (said.as_slice(), &refusal) {
+            ([], None) if calls => {
                 self.writer.null();
             }
-            [] => {
+            ([], None) => {
                 self.writer.text("");
             }
-            [part] if matches!(part.content, Content::Text { .. }) => {
-                self.mark(part)?;
-                if let Content::Text { text, .. } = &part.content {
-                    self.writer.text(text);
-                }
+            ([], Some(refusal)) => {
+                self.writer
+                    .open_array()
+                    .open()
+                    .text_field("type", "refusal")
+                    .text_field("refusal", refusal)
+                    .close()
+                    .close_array();
             }
-            said => {
-                self.writer.open_array();
-                for part in said {
-                    self.part(Role::Assistant, part)?;
-                }
-                self.writer.close_array();
+            (said, refusal) => {
+                self.texts(Role::Assistant, said)?;
+                self.writer.text_field_if("refusal", refusal.as_deref());
             }
         }
         self.thoughts(parts)?;
@@ -235,6 +219,23 @@ impl Messages<'_, '_, '_, '_> {
             }
             self.writer.close_array();
         }
+        Ok(())
+    }
+
+    /// One text as it is, anything else as a list.
+    fn texts(&mut self, role: Role, parts: &[&Part<'_>]) -> Result<(), Unsupported> {
+        if let [part] = parts
+            && let Content::Text { text, .. } = &part.content
+        {
+            self.mark(part)?;
+            self.writer.text(text);
+            return Ok(());
+        }
+        self.writer.open_array();
+        for part in parts {
+            self.part(role, part)?;
+        }
+        self.writer.close_array();
         Ok(())
     }
 
@@ -313,23 +314,10 @@ impl Messages<'_, '_, '_, '_> {
                 .text_field("role", "tool")
                 .text_field("tool_call_id", id)
                 .key("content");
-            match texts.as_slice() {
-                [] => {
-                    self.writer.text("");
-                }
-                [part] if matches!(part.content, Content::Text { .. }) => {
-                    self.mark(part)?;
-                    if let Content::Text { text, .. } = &part.content {
-                        self.writer.text(text);
-                    }
-                }
-                texts => {
-                    self.writer.open_array();
-                    for part in texts {
-                        self.part(Role::Tool, part)?;
-                    }
-                    self.writer.close_array();
-                }
+            if texts.is_empty() {
+                self.writer.text("");
+            } else {
+                self.texts(Role::Tool, &texts)?;
             }
             self.writer.close();
         }
@@ -369,7 +357,10 @@ impl Messages<'_, '_, '_, '_> {
 fn is_said(content: &Content<'_>) -> bool {
     !matches!(
         content,
-        Content::Reasoning { .. } | Content::Redacted { .. } | Content::ToolCall { .. }
+        Content::Refusal { .. }
+            | Content::Reasoning { .. }
+            | Content::Redacted { .. }
+            | Content::ToolCall { .. }
     )
 }
 
