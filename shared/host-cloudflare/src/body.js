@@ -1,5 +1,5 @@
 // Bodies that the engine has to do with: uploads and answers read whole, refused uploads read out, and streams that are
-// followed on their way to the client.
+// followed or rewritten on their way to the client.
 
 /** Bodies that are neither short nor of known length are read in pieces of this size. */
 const PIECE = 65536;
@@ -172,6 +172,70 @@ async function follow(instance, source, writable, watch, idleMs) {
   try {
     const writer = writable.getWriter();
     if (words !== undefined && how !== CLIENT_LEFT) await writer.write(words);
+    await writer.close();
+  } catch {
+    // The client has gone; nobody is left to tell.
+  }
+}
+
+/**
+ * Passes to the client what Rust makes of a body, piece by piece: one crossing and one write for each, however many events
+ * are in it. A piece is read only when the client has taken what the one before it became.
+ */
+async function rewrite(instance, source, writable, transform, idleMs) {
+  const reader = source.body.getReader({ mode: "byob" });
+  const writer = writable.getWriter();
+  let how = COMPLETE;
+  let detail = "";
+  let waiting = false;
+  let looks = 0;
+  // One timer that is looked at, instead of one for each piece; so silence is measured to within a quarter.
+  const watchdog = setInterval(() => {
+    looks = waiting ? looks + 1 : 0;
+    if (looks <= 4) return;
+    how = IDLE;
+    source[ABORT].abort();
+  }, idleMs / 4);
+  writer.closed.catch(() => {
+    if (how !== COMPLETE) return;
+    how = CLIENT_LEFT;
+    source[ABORT].abort();
+  });
+
+  try {
+    let buffer = new ArrayBuffer(PIECE);
+    for (;;) {
+      looks = 0;
+      waiting = true;
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      waiting = false;
+      if (done) break;
+      const out = guarded(instance, undefined, () => instance.exports.transform(transform, value));
+      buffer = value.buffer;
+      if (out === undefined) {
+        source[ABORT].abort();
+        break;
+      }
+      if (out.length === 0) continue;
+      try {
+        await writer.write(out);
+      } catch {
+        how = CLIENT_LEFT;
+        source[ABORT].abort();
+        break;
+      }
+    }
+  } catch (error) {
+    if (how === COMPLETE) how = BROKEN;
+    detail = String(error?.message ?? error);
+  }
+  clearInterval(watchdog);
+
+  const words = guarded(instance, undefined, () =>
+    instance.exports.transformed(transform, how, how === BROKEN ? detail : ""),
+  );
+  try {
+    if (words !== undefined && words.length > 0 && how !== CLIENT_LEFT) await writer.write(words);
     await writer.close();
   } catch {
     // The client has gone; nobody is left to tell.

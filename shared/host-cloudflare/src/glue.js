@@ -261,6 +261,9 @@ function glueFor(instance) {
     toBody(bytes) {
       return bytes;
     },
+    streamOf(source) {
+      return source.body ?? undefined;
+    },
     text(error) {
       return String(error?.message ?? error);
     },
@@ -312,6 +315,16 @@ function glueFor(instance) {
       }
       const { readable, writable } = new IdentityTransformStream();
       ctx.waitUntil(follow(instance, source, writable, watch, idleMs));
+      respond(id, status, headers, readable);
+    },
+    answerTransformed(id, status, from, set, source, transform, idleMs, ctx) {
+      const headers = answerHeaders(from, set, true);
+      if (source.body === null) {
+        const words = guarded(instance, instance.running, () => instance.exports.transformed(transform, COMPLETE, ""));
+        return respond(id, status, headers, words);
+      }
+      const { readable, writable } = new IdentityTransformStream();
+      ctx.waitUntil(rewrite(instance, source, writable, transform, idleMs));
       respond(id, status, headers, readable);
     },
     kvGet(slot, env, key) {

@@ -213,6 +213,7 @@ impl Fetch for Cloudflare {
             OutboundBody::Empty => JsValue::UNDEFINED,
             OutboundBody::Payload(payload) => payload.0.js.clone(),
             OutboundBody::Bytes(bytes) => glue::to_body(bytes),
+            OutboundBody::Stream(body) => glue::stream_of(&body.take().0),
         };
         let promised = Promised::new();
         let mut sending = Sending(Some(glue::send(

@@ -59,6 +59,9 @@ extern "C" {
     ) -> JsValue;
     #[wasm_bindgen(js_namespace = glue, js_name = toBody)]
     pub(crate) fn to_body(bytes: Vec<u8>) -> JsValue;
+    /// The unread stream of a `Request`, to be sent on as it arrives.
+    #[wasm_bindgen(js_namespace = glue, js_name = streamOf)]
+    pub(crate) fn stream_of(source: &JsValue) -> JsValue;
     #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn abort(controller: &JsValue);
 
@@ -81,6 +84,19 @@ extern "C" {
         set: &str,
         source: &JsValue,
         watch: u32,
+        idle_ms: f64,
+        ctx: &JsValue,
+    );
+
+    #[wasm_bindgen(js_namespace = glue, js_name = answerTransformed)]
+    #[allow(clippy::too_many_arguments, reason = "one crossing is the point")]
+    pub(crate) fn answer_transformed(
+        task: u32,
+        status: u16,
+        from: &JsValue,
+        set: &str,
+        source: &JsValue,
+        transform: u32,
         idle_ms: f64,
         ctx: &JsValue,
     );

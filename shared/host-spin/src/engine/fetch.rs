@@ -47,20 +47,26 @@ async fn send(outbound: Outbound<'_, SpinHost>) -> Result<(Response, Sent), Fetc
     let target = Target::parse(outbound.url)
         .ok_or_else(|| FetchError::Unreachable("not an absolute http or https URL".to_owned()))?;
     let head = head(&outbound)?;
+    let mut passed = None;
     let bytes = match outbound.body {
         OutboundBody::Empty => Vec::new(),
         OutboundBody::Payload(payload) => payload.into_bytes(),
         OutboundBody::Bytes(bytes) => bytes,
-    };
-
-    let (mut contents, contents_reader) = match bytes.is_empty() {
-        true => (None, None),
-        false => {
-            let (writer, reader) = wit_stream::new();
-            (Some(writer), Some(reader))
+        OutboundBody::Stream(body) => {
+            passed = Some(body.open());
+            Vec::new()
         }
     };
-    let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
+
+    let (trailers, own_trailers) = wit_future::new(|| Ok(None));
+    let (mut contents, contents_reader, trailers_reader) = match passed {
+        Some((stream, trailers)) => (None, Some(stream), trailers),
+        None if bytes.is_empty() => (None, None, own_trailers),
+        None => {
+            let (writer, reader) = wit_stream::new();
+            (Some(writer), Some(reader), own_trailers)
+        }
+    };
     let options = options(outbound.head_timeout, outbound.idle_timeout);
     let (request, sent) = Request::new(head, contents_reader, trailers_reader, Some(options));
     let scheme = if target.tls {
@@ -124,11 +130,13 @@ fn head(outbound: &Outbound<'_, SpinHost>) -> Result<Fields, FetchError> {
     }
     entries.push(("accept-encoding".to_owned(), b"identity".to_vec()));
     let length = match &outbound.body {
-        OutboundBody::Empty => 0,
-        OutboundBody::Payload(payload) => payload.as_ref().len(),
-        OutboundBody::Bytes(bytes) => bytes.len(),
+        OutboundBody::Empty => Some(0),
+        OutboundBody::Payload(payload) => Some(payload.as_ref().len() as u64),
+        OutboundBody::Bytes(bytes) => Some(bytes.len() as u64),
+        OutboundBody::Stream(body) => body.length(),
     };
-    if length > 0 || !matches!(outbound.method, Method::GET | Method::HEAD) {
+    let bodiless = matches!(outbound.method, Method::GET | Method::HEAD);
+    if let Some(length) = length.filter(|length| *length > 0 || !bodiless) {
         entries.push(("content-length".to_owned(), length.to_string().into_bytes()));
     }
     if let Some(credential) = &outbound.credential {

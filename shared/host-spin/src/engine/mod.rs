@@ -6,6 +6,7 @@ mod fetch;
 mod headers;
 mod keyvalue;
 mod pump;
+mod rewrite;
 mod serve;
 mod system;
 mod wait;

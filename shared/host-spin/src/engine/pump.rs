@@ -7,7 +7,9 @@ use std::task::Poll;
 use bytes::Bytes;
 use lockgate_host::{End, Watch, WholeEvents};
 use spin_sdk::wasip3::http::types::{ErrorCode, Trailers};
-use spin_sdk::wasip3::wit_bindgen::{FutureWriter, StreamReader, StreamResult, StreamWriter};
+use spin_sdk::wasip3::wit_bindgen::{
+    FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter,
+};
 
 use super::SpinBody;
 use super::fetch::wording;
@@ -15,7 +17,7 @@ use super::wait::{Silence, Watchdog};
 use crate::plain::tail::Tail;
 
 /// Most that is held between provider and client.
-const CHUNK: usize = 16 * 1024;
+pub(crate) const CHUNK: usize = 16 * 1024;
 
 /// Passes `body` on to `client` and tells `watch` how it ended. Reading waits for writing, so a slow client slows the
 /// provider down.
@@ -45,16 +47,7 @@ pub(crate) async fn pump(
     .await;
     // Before anything else: the provider is to stop where it was not read to its end.
     drop(provider);
-    let end = match passed {
-        Passed::All => End::Complete,
-        Passed::Ended => match trailers.await {
-            Ok(_) => End::Complete,
-            Err(ErrorCode::ConnectionReadTimeout) => End::Idle,
-            Err(code) => End::Broken(wording(&code)),
-        },
-        Passed::Silent => End::Idle,
-        Passed::ClientLeft => End::ClientLeft,
-    };
+    let end = passed.end(trailers).await;
     let left = end == End::ClientLeft;
     let words = watched.ended(end);
     // A stream whose reader is gone must not be written to again: the host would end the whole instance for it.
@@ -73,13 +66,32 @@ pub(crate) async fn pump(
 }
 
 /// How passing on came to its end.
-enum Passed {
+pub(crate) enum Passed {
     /// Everything that was announced.
     All,
     /// All that came; whether that was all is not known yet.
     Ended,
     Silent,
     ClientLeft,
+}
+
+impl Passed {
+    /// The same in the functions' words; `trailers` are those of the provider.
+    pub(crate) async fn end(
+        self,
+        trailers: FutureReader<Result<Option<Trailers>, ErrorCode>>,
+    ) -> End {
+        match self {
+            Self::All => End::Complete,
+            Self::Ended => match trailers.await {
+                Ok(_) => End::Complete,
+                Err(ErrorCode::ConnectionReadTimeout) => End::Idle,
+                Err(code) => End::Broken(wording(&code)),
+            },
+            Self::Silent => End::Idle,
+            Self::ClientLeft => End::ClientLeft,
+        }
+    }
 }
 
 async fn pass(
@@ -119,7 +131,7 @@ async fn pass(
 }
 
 /// Waits for something to read, looking now and then whether the client is still there.
-async fn next(
+pub(crate) async fn next(
     provider: &mut StreamReader<u8>,
     client: &mut StreamWriter<u8>,
     watchdog: &mut Option<Watchdog>,

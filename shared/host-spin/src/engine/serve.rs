@@ -7,6 +7,7 @@ use spin_sdk::wasip3::{wit_future, wit_stream};
 
 use super::headers;
 use super::pump::pump;
+use super::rewrite::rewrite;
 use super::{SpinBody, SpinHeaders, SpinHost};
 
 /// Answers one request of the host's with `handle`.
@@ -94,6 +95,14 @@ fn respond(answer: Answer<SpinHost>) -> Response {
             let (writer, reader) = wit_stream::new();
             let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
             wasip3::spawn(pump(body, watch, writer, trailers));
+            Response::new(fields, Some(reader), trailers_reader)
+        }
+        AnswerBody::Transformed(body, transform) => {
+            let (writer, reader) = wit_stream::new();
+            let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
+            // It belongs to what the provider sent.
+            let _absent = fields.delete("content-encoding");
+            wasip3::spawn(rewrite(body, transform, writer, trailers));
             Response::new(fields, Some(reader), trailers_reader)
         }
     };
