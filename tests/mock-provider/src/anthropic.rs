@@ -1,5 +1,6 @@
 //! Anthropic's Messages: <https://platform.claude.com/docs/en/api/messages>, and its stream:
-//! <https://platform.claude.com/docs/en/build-with-claude/streaming>.
+//! <https://platform.claude.com/docs/en/build-with-claude/streaming>. Of the API's versions, 2023-06-01 and 2026-10-21
+//! (<https://platform.claude.com/docs/en/api/versioning>), the later one has no sampling parameters any more.
 
 mod blocks;
 mod rules;
@@ -16,9 +17,9 @@ use crate::voice::{Dialect, Voice, named, typed};
 
 /// The answer to `POST /v1/messages`.
 pub(crate) fn messages(ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    headers(ask)?;
+    let version = headers(ask)?;
     let value = body(ask)?;
-    rules::messages(&value, ask.header("anthropic-beta").is_some())?;
+    rules::messages(&value, version, ask.header("anthropic-beta").is_some())?;
     let wish = wish(&value);
     let writer = Writer {
         model: wish.model.clone(),
@@ -29,9 +30,9 @@ pub(crate) fn messages(ask: &Ask<'_>) -> Result<Answer, Refusal> {
 
 /// The answer to `POST /v1/messages/count_tokens`.
 pub(crate) fn count_tokens(ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    headers(ask)?;
+    let version = headers(ask)?;
     let value = body(ask)?;
-    rules::count_tokens(&value, ask.header("anthropic-beta").is_some())?;
+    rules::count_tokens(&value, version, ask.header("anthropic-beta").is_some())?;
     let whole = json!({"input_tokens": 14}).to_string().into();
     perform::unary(Dialect::Anthropic, text(&value, "model"), &whole)
 }
@@ -50,12 +51,23 @@ pub(crate) fn models(ask: &Ask<'_>, one: Option<&str>) -> Result<Answer, Refusal
     Ok(Answer::json(200, body.to_string().into()))
 }
 
-fn headers(ask: &Ask<'_>) -> Result<(), Refusal> {
+/// Which version of the API is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    /// 2023-06-01.
+    First,
+    /// 2026-10-21.
+    Second,
+}
+
+/// The key comes as `x-api-key` or, from SDKs of the second version, as a bearer.
+fn headers(ask: &Ask<'_>) -> Result<Version, Refusal> {
     if ask.secret.is_none() {
         return Err(Refusal::new(401, "x-api-key header is required"));
     }
     match ask.header("anthropic-version") {
-        Some("2023-06-01" | "2023-01-01") => Ok(()),
+        Some("2023-06-01") => Ok(Version::First),
+        Some("2026-10-21") => Ok(Version::Second),
         Some(other) => Err(Refusal::bad(format!(
             "anthropic-version: \"{other}\" is not a valid version. Read more about versioning here: https://docs.claude.com/en/api/versioning"
         ))),
@@ -130,7 +142,7 @@ impl Writer {
     fn message(&self, usage: &Usage) -> Value {
         json!({
             "id": "msg_mock", "type": "message", "role": "assistant", "model": self.model, "content": [],
-            "stop_reason": null, "stop_sequence": null, "usage": usage_json(usage),
+            "stop_reason": null, "stop_sequence": null, "stop_details": null, "usage": usage_json(usage),
         })
     }
 
@@ -200,6 +212,7 @@ impl Voice for Writer {
             .map(|(index, part)| self.block(index, part))
             .collect();
         message["stop_reason"] = reason(reply.finish).into();
+        message["stop_details"] = details(reply.finish);
         message.to_string().into()
     }
 
@@ -250,7 +263,7 @@ fn block_stop(index: usize) -> Bytes {
 }
 
 fn end(finish: Finish, usage: &Usage) -> [Bytes; 2] {
-    let delta = json!({"stop_reason": reason(finish), "stop_sequence": null});
+    let delta = json!({"stop_reason": reason(finish), "stop_sequence": null, "stop_details": details(finish)});
     [
         typed(&json!({"type": "message_delta", "delta": delta, "usage": usage_json(usage)})),
         typed(&json!({"type": "message_stop"})),
@@ -266,12 +279,21 @@ fn reason(finish: Finish) -> &'static str {
     }
 }
 
+fn details(finish: Finish) -> Value {
+    match finish {
+        Finish::Filter | Finish::Refusal => {
+            json!({"type": "refusal", "category": null, "explanation": null})
+        }
+        _ => Value::Null,
+    }
+}
+
 /// `input_tokens` are those that no cache had to do with; thoughts count as output.
 fn usage_json(usage: &Usage) -> Value {
     json!({
         "input_tokens": usage.fresh(), "output_tokens": usage.output,
         "cache_read_input_tokens": usage.cached, "cache_creation_input_tokens": usage.written,
         "cache_creation": {"ephemeral_5m_input_tokens": usage.written, "ephemeral_1h_input_tokens": 0},
-        "service_tier": "standard",
+        "output_tokens_details": {"thinking_tokens": usage.reasoning}, "service_tier": "standard",
     })
 }

@@ -14,8 +14,9 @@ const USER: [&str; 6] = [
     "tool_result",
     "container_upload",
 ];
-const ASSISTANT: [&str; 6] = [
+const ASSISTANT: [&str; 7] = [
     "text",
+    "document",
     "thinking",
     "redacted_thinking",
     "tool_use",
@@ -55,9 +56,13 @@ pub(super) fn content(turn: &Value, at: &str, last: bool) -> Verdict {
         Some(Value::String(_)) => Ok(()),
         Some(Value::Array(blocks)) if blocks.is_empty() => empty(),
         Some(Value::Array(blocks)) => {
-            let kinds = if role == "user" { USER } else { ASSISTANT };
+            let kinds: &[&str] = match role {
+                "user" => &USER,
+                "assistant" => &ASSISTANT,
+                _ => &["text"],
+            };
             for (number, one) in blocks.iter().enumerate() {
-                block(one, &format!("{at}.content.{number}"), &kinds)?;
+                block(one, &format!("{at}.content.{number}"), kinds)?;
             }
             let end = blocks.last().map_or("", |block| text(block, "text"));
             if ends_blank(end) { blank() } else { Ok(()) }
@@ -81,7 +86,7 @@ fn block(block: &Value, at: &str, kinds: &[&str]) -> Verdict {
     let inner = format!("{at}.{kind}");
     let known: &[&str] = match kind {
         "text" => return text_block(block, &inner, "messages"),
-        "image" => &["type", "source", "cache_control"],
+        "image" => &["type", "source", "cache_control", "transformations"],
         "document" => &[
             "type",
             "source",
@@ -135,6 +140,28 @@ pub(super) fn text_block(block: &Value, at: &str, whole: &str) -> Verdict {
         )));
     }
     marker(block, at)
+}
+
+/// What the second version of the API refuses besides.
+pub(super) fn second(turn: &Value, at: &str) -> Verdict {
+    for (number, block) in items(turn.get("content")).iter().enumerate() {
+        let at = format!("{at}.content.{number}");
+        let kind = text(block, "type");
+        if text(turn, "role") == "assistant" && kind == "document" {
+            return Err(Refusal::bad(format!(
+                "{at}: `document` blocks are not permitted in assistant messages"
+            )));
+        }
+        if text(turn, "role") == "user"
+            && kind == "text"
+            && !items(block.get("citations")).is_empty()
+        {
+            return Err(Refusal::bad(format!(
+                "{at}.text.citations: citations are not permitted in user messages"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn source(block: &Value, at: &str, kind: &str) -> Verdict {

@@ -5,11 +5,13 @@
 
 use serde_json::Value;
 
-use super::{blocks, tools};
+use super::{Version, blocks, tools};
 use crate::ask::{Object, Refusal, Verdict, items, text, unknown};
 
-const MESSAGES: [&str; 18] = [
+const MESSAGES: [&str; 20] = [
     "model",
+    "diagnostics",
+    "speed",
     "messages",
     "max_tokens",
     "cache_control",
@@ -28,6 +30,8 @@ const MESSAGES: [&str; 18] = [
     "top_k",
     "top_p",
 ];
+/// What the second version of the API has no more.
+const SAMPLING: [&str; 3] = ["temperature", "top_p", "top_k"];
 /// What needs a beta header.
 const BETA: [&str; 4] = [
     "context_management",
@@ -79,8 +83,15 @@ pub(super) fn string<'v>(value: &'v Value, name: &str, at: &str) -> Result<&'v s
 }
 
 /// What is refused of a request to `/v1/messages`.
-pub(super) fn messages(value: &Value, beta: bool) -> Verdict {
+pub(super) fn messages(value: &Value, version: Version, beta: bool) -> Verdict {
     let request = object(value, "body")?;
+    if version == Version::Second
+        && let Some(name) = SAMPLING.iter().find(|name| request.contains_key(**name))
+    {
+        return Err(Refusal::bad(format!(
+            "{name}: Extra inputs are not permitted"
+        )));
+    }
     let known = [&MESSAGES[..], if beta { &BETA } else { &[] }].concat();
     only(request, &known, "")?;
     let tokens = value.get("max_tokens");
@@ -132,20 +143,20 @@ pub(super) fn messages(value: &Value, beta: bool) -> Verdict {
     {
         return Err(Refusal::bad("stream: Input should be a valid boolean"));
     }
-    common(value)?;
+    common(value, version)?;
     thinking(value, tokens)
 }
 
 /// What is refused of a request to `/v1/messages/count_tokens`.
-pub(super) fn count_tokens(value: &Value, beta: bool) -> Verdict {
+pub(super) fn count_tokens(value: &Value, version: Version, beta: bool) -> Verdict {
     let request = object(value, "body")?;
     let known = [&COUNT_TOKENS[..], if beta { &BETA } else { &[] }].concat();
     only(request, &known, "")?;
-    common(value)?;
+    common(value, version)?;
     thinking(value, MOST_TOKENS + 1)
 }
 
-fn common(value: &Value) -> Verdict {
+fn common(value: &Value, version: Version) -> Verdict {
     match value.get("model") {
         Some(Value::String(model)) if !model.is_empty() => {}
         Some(Value::String(_)) => {
@@ -174,13 +185,13 @@ fn common(value: &Value) -> Verdict {
     let turns = turns
         .as_array()
         .ok_or_else(|| Refusal::bad("messages: Input should be a valid list"))?;
-    order(turns)?;
+    order(turns, version)?;
     tools::rules(value)?;
     output_config(value)?;
     markers(value)
 }
 
-fn order(turns: &[Value]) -> Verdict {
+fn order(turns: &[Value], version: Version) -> Verdict {
     if turns.is_empty() {
         return Err(Refusal::bad("messages: at least one message is required"));
     }
@@ -188,12 +199,14 @@ fn order(turns: &[Value]) -> Verdict {
         let at = format!("messages.{number}");
         only(object(turn, &at)?, &["role", "content"], &at)?;
         let role = text(turn, "role");
-        if role == "system" {
+        // The second version takes system messages between turns.
+        let between = version == Version::Second && number > 0;
+        if role == "system" && !between {
             return Err(Refusal::bad(
                 "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter, not \"system\" as an input message role.",
             ));
         }
-        if !["user", "assistant"].contains(&role) {
+        if !["user", "assistant", "system"].contains(&role) {
             return Err(Refusal::bad(format!(
                 "{at}.role: Input should be 'user' or 'assistant'"
             )));
@@ -205,6 +218,9 @@ fn order(turns: &[Value]) -> Verdict {
         }
         let last = number + 1 == turns.len();
         blocks::content(turn, &at, last)?;
+        if version == Version::Second {
+            blocks::second(turn, &at)?;
+        }
     }
     for (number, turn) in turns.iter().enumerate() {
         let next = turns.get(number + 1);
@@ -290,6 +306,7 @@ fn thinking(value: &Value, max_tokens: u64) -> Verdict {
     match kind {
         "disabled" => return only(fields, &["type"], "thinking.disabled"),
         "adaptive" => only(fields, &["type", "display"], "thinking.adaptive")?,
+        "between_tools" => only(fields, &["type"], "thinking.between_tools")?,
         "enabled" => {
             only(
                 fields,
@@ -312,7 +329,7 @@ fn thinking(value: &Value, max_tokens: u64) -> Verdict {
         }
         _ => {
             let message = format!(
-                "thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: 'adaptive', 'disabled', 'enabled'"
+                "thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: 'adaptive', 'between_tools', 'disabled', 'enabled'"
             );
             return Err(Refusal::bad(message));
         }

@@ -430,3 +430,29 @@ fn counting() {
     );
     counter.refuses(&[("/messages", Value::Null)], "messages: Field required");
 }
+
+#[test]
+fn the_second_version() {
+    const SECOND: &str = "authorization: Bearer sk-ant-test\r\nanthropic-version: 2026-10-21\r\n";
+    let claude = Sender::new("/v1/messages", SECOND, "/error/message", conversation());
+    for name in ["temperature", "top_p", "top_k"] {
+        let why = format!("{name}: Extra inputs are not permitted");
+        claude.refuses(&[(&format!("/{name}"), json!(1))], &why);
+        sender().takes(&[(&format!("/{name}"), json!(1))]);
+    }
+    let system = json!({"role": "system", "content": "Now be long."});
+    claude.takes(&[("/messages/-", system.clone())]);
+    sender().refuses(&[("/messages/-", system)], "Unexpected role \"system\"");
+    let document = json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}});
+    claude.refuses(
+        &[("/messages/1/content/0", document.clone())],
+        "not permitted in assistant messages",
+    );
+    sender().takes(&[("/messages/1/content/0", document)]);
+    let citations = json!([{"type": "char_location"}]);
+    claude.refuses(
+        &[("/messages/0/content/0/citations", citations.clone())],
+        "citations are not permitted",
+    );
+    sender().takes(&[("/messages/0/content/0/citations", citations)]);
+}
