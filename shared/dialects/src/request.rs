@@ -398,7 +398,7 @@ impl Reasoning<'_> {
             .as_deref()
             .or_else(|| match self.budget_tokens? {
                 0 => Some("none"),
-                ..4_096 => Some("low"),
+                1..4_096 => Some("low"),
                 4_096..12_288 => Some("medium"),
                 _ => Some("high"),
             })
