@@ -54,7 +54,7 @@ pub fn authority(task: u32, storage: JsValue, question: Vec<u8>) {
 
 async fn route(host: &Cloudflare, incoming: Incoming<Cloudflare>) -> Answer<Cloudflare> {
     let path = incoming.path.as_str();
-    if under(path, "/v1") {
+    if under(path, "/v1") || under(path, "/openai") {
         lockgate_proxy::handle(host, incoming).await
     } else if under(path, "/api") {
         lockgate_keys::handle(host, incoming).await

@@ -12,7 +12,7 @@ pub(crate) async fn dispatch(host: NativeHost, request: Incoming) -> Answer {
             .strip_prefix(prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if under("/v1") {
+    if under("/v1") || under("/openai") {
         lockgate_proxy::handle(&host, request).await
     } else if under("/api") {
         lockgate_keys::handle(&host, request).await

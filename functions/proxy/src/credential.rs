@@ -6,16 +6,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use data_encoding::BASE64;
 use lockgate_host::{Host, Secret};
 use lockgate_refusal::{Code, Refusal};
-use lockgate_vault::Binding;
-use lockgate_workspace::question::{Denial, Question, Reply};
 use lockgate_workspace::snapshot::{KeyPointer, SealedPointer};
-use lockgate_workspace::{AskError, Settings, ask};
+use lockgate_workspace::{Settings, UnsealError};
 
 use crate::admission::Caller;
-use crate::surface::Target;
+use crate::health;
+use crate::target::Target;
 
 /// How long an unsealed secret is kept.
 const KEPT_MS: u64 = 10 * 60_000;
@@ -52,7 +50,8 @@ thread_local! {
     static KEPT: RefCell<HashMap<String, Kept>> = RefCell::default();
 }
 
-/// Chooses the key for a target: the provider's default, else the first by name.
+/// Chooses the key for a target: the provider's default, else the first by name; one that the provider has rejected only
+/// where there is no other.
 pub(crate) async fn choose<H: Host>(
     host: &H,
     settings: &Settings,
@@ -60,11 +59,14 @@ pub(crate) async fn choose<H: Host>(
     target: &Target<'_>,
 ) -> Result<Credential, Unusable> {
     let slug = target.manifest.slug;
-    let Some(key) = caller.snapshot.usable(slug).next() else {
+    let usable = caller
+        .snapshot
+        .usable(slug)
+        .filter(|key| key.sealed.is_some() || !target.manifest.needs_key());
+    let Some(key) = best(usable, |key| health::is_rejected(host, key)) else {
         return Err(not_ready(caller, target).into());
     };
     let secret = match &key.sealed {
-        None if target.manifest.needs_key() => return Err(not_ready(caller, target).into()),
         None => None,
         Some(pointer) => Some(unseal(host, settings, caller, key, pointer).await?),
     };
@@ -72,6 +74,21 @@ pub(crate) async fn choose<H: Host>(
         key: key.clone(),
         secret,
     })
+}
+
+/// The first key that is not rejected, else the first.
+fn best<'a>(
+    keys: impl Iterator<Item = &'a Arc<KeyPointer>>,
+    rejected: impl Fn(&KeyPointer) -> bool,
+) -> Option<&'a Arc<KeyPointer>> {
+    let mut first = None;
+    for key in keys {
+        if !rejected(key) {
+            return Some(key);
+        }
+        first.get_or_insert(key);
+    }
+    first
 }
 
 fn not_ready(caller: &Caller, target: &Target<'_>) -> Refusal {
@@ -117,51 +134,16 @@ async fn unseal<H: Host>(
     if let Some(secret) = kept {
         return Ok(secret);
     }
-    let binding = Binding {
-        workspace: &caller.snapshot.workspace,
-        provider: &key.provider,
-        key_id: &key.id,
-        version: pointer.version,
-    };
-    let wrapped = BASE64
-        .decode(pointer.wrapped.as_bytes())
-        .unwrap_or_default();
-    let open =
-        |ciphertext: &[u8]| lockgate_vault::open(&settings.kek, &binding, &wrapped, ciphertext);
-    // A KV that is slow to show the entry, has lost it or holds something else is no reason to fail: the authority has a copy.
-    let from_kv = match host.kv_get(&pointer.entry).await {
-        Ok(Some(ciphertext)) => open(&ciphertext).ok(),
-        Ok(None) | Err(_) => None,
-    };
-    let secret = match from_kv {
-        Some(secret) => secret,
-        None => {
-            let question = Question::SealedCopy {
-                provider_key: key.id.clone(),
-                version: pointer.version,
-            };
-            let copy = match ask(host, settings, &caller.snapshot.workspace, question).await {
-                Ok(answered) => answered.reply,
-                Err(AskError::Denied(Denial::NotFound { .. })) => return Err(Unusable::Moved),
-                Err(error) => return Err(Refusal::from(error).into()),
-            };
-            let Reply::Ciphertext(copy) = copy else {
-                return Err(Refusal::from(AskError::Mismatch).into());
-            };
-            let copy = BASE64.decode(copy.as_bytes()).unwrap_or_default();
-            open(&copy).map_err(|error| {
-                Refusal::new(
-                    Code::VAULT_UNAVAILABLE,
-                    format!(
-                        "The sealed secret of {} key `{}` does not open: {error}.",
-                        key.provider, key.name
-                    ),
-                )
-                .provider(&key.provider)
-                .remedy("Save the key again (rotate it).")
-            })?
-        }
-    };
+    let workspace = &caller.snapshot.workspace;
+    let unsealed = lockgate_workspace::unseal(host, settings, workspace, key, pointer).await;
+    let secret = unsealed.map_err(|error| match error {
+        UnsealError::Moved => Unusable::Moved,
+        UnsealError::Ask(error) => Refusal::from(error).into(),
+        UnsealError::Closed { .. } => Refusal::new(Code::VAULT_UNAVAILABLE, error.to_string())
+            .provider(&key.provider)
+            .remedy("Save the key again (rotate it).")
+            .into(),
+    })?;
     let secret = Rc::new(secret);
     KEPT.with_borrow_mut(|kept| {
         if kept.len() >= MAX_KEPT {
@@ -177,4 +159,44 @@ async fn unseal<H: Host>(
         );
     });
     Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_workspace::resource::Health;
+
+    fn chosen(keys: &[(&str, Health)]) -> Option<String> {
+        let keys: Vec<Arc<KeyPointer>> = keys
+            .iter()
+            .map(|(name, health)| {
+                Arc::new(KeyPointer {
+                    id: format!("pk_{name}"),
+                    provider: "openai".into(),
+                    name: (*name).into(),
+                    enabled: true,
+                    default: false,
+                    base_url: None,
+                    options: Default::default(),
+                    health: *health,
+                    sealed: None,
+                })
+            })
+            .collect();
+        best(keys.iter(), |key| key.health == Health::Invalid).map(|key| key.name.clone())
+    }
+
+    #[test]
+    fn a_rejected_key_is_passed_over_only_for_another() {
+        use Health::{Invalid, Ok, RateLimited, Unknown, Unreachable};
+        let chosen = |keys: &[(&str, Health)]| chosen(keys).unwrap_or_default();
+        assert_eq!(chosen(&[]), "");
+        assert_eq!(chosen(&[("a", Ok), ("b", Ok)]), "a");
+        assert_eq!(chosen(&[("a", Invalid), ("b", Unknown), ("c", Ok)]), "b");
+        assert_eq!(chosen(&[("a", Invalid)]), "a");
+        assert_eq!(chosen(&[("a", Invalid), ("b", Invalid)]), "a");
+        for passing in [RateLimited, Unreachable, Unknown] {
+            assert_eq!(chosen(&[("a", passing), ("b", Ok)]), "a");
+        }
+    }
 }

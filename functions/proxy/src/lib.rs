@@ -5,7 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod answer;
+mod count;
 mod credential;
+mod endpoint;
+mod failure;
+mod form;
+mod health;
 mod log;
 mod models;
 mod skim;
@@ -13,19 +19,27 @@ mod skim;
 mod spin;
 mod stream;
 mod surface;
+mod target;
+mod translate;
 mod upstream;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
-use lockgate_host::{Answer, Headers, Host, Incoming};
+use lockgate_host::{Answer, AnswerBody, Headers, Host, Incoming, Method, OutboundBody};
+use lockgate_providers::call::Operation;
 use lockgate_refusal::{Code, Refusal, Shape};
 use lockgate_workspace::{Settings, is_id, new_id};
 
-use lockgate_providers::Surface;
-
 use admission::{Caller, Freshness};
+use answer::Asked;
+use credential::Credential;
+use endpoint::{BodyKind, Call, Endpoint};
+use failure::Who;
 use log::Draft;
-use surface::{Ask, Endpoint};
+use surface::Ask;
+use target::Way;
+use upstream::Outgoing;
 
 /// Answers one request.
 pub async fn handle<H: Host>(host: &H, request: Incoming<H>) -> Answer<H> {
@@ -54,7 +68,7 @@ async fn serve<H: Host>(
     let endpoint = Endpoint::of(&method, &path)?;
     let key = surface::gateway_key(&headers)?;
     let caller = admission::caller(host, &settings, &key, Freshness::Leased).await?;
-    let surface = match endpoint {
+    let call = match endpoint {
         Endpoint::Models(wanted) => {
             return models::answer(
                 host,
@@ -67,11 +81,12 @@ async fn serve<H: Host>(
             )
             .await;
         }
-        Endpoint::Forward(surface) => surface,
+        Endpoint::Call(call) => call,
     };
     let draft = Draft::new(host, started, request_id, &path, &caller);
     let request = Request {
-        surface,
+        method,
+        call,
         query: query.as_deref(),
         key: &key,
         headers: &headers,
@@ -86,7 +101,8 @@ async fn serve<H: Host>(
 
 /// A request whose caller is known.
 struct Request<'a, H: Host> {
-    surface: Surface,
+    method: Method,
+    call: Call<'a>,
     query: Option<&'a str>,
     key: &'a str,
     headers: &'a H::Headers,
@@ -101,15 +117,32 @@ async fn forward<H: Host>(
     mut caller: Caller,
     draft: &Draft,
 ) -> Result<Answer<H>, Refusal> {
-    surface::check_length(request.headers, settings.max_body)?;
-    let payload = host.read(body, settings.max_body).await?;
-    let ask = Ask::read(payload.as_ref(), request.surface)?;
+    let call = request.call;
+    let provider = request.headers.get("lockgate-provider");
+    // What routing or translation needs is read; the rest is passed on as it arrives.
+    let (payload, unread) = match call.body {
+        BodyKind::None => (None, None),
+        BodyKind::Unread => (None, Some(body)),
+        // Where the provider is named, a form needs no reading, and may be as large as the provider takes.
+        BodyKind::Form if provider.is_some() => (None, Some(body)),
+        BodyKind::Json | BodyKind::JsonMaybe | BodyKind::Form => {
+            surface::check_length(request.headers, settings.max_body)?;
+            (Some(host.read(body, settings.max_body).await?), None)
+        }
+    };
+    let ask = match &payload {
+        Some(payload) => {
+            let kind = request.headers.get("content-type");
+            Ask::read(payload.as_ref(), &call, kind.as_deref())?
+        }
+        None => Ask::unread(),
+    };
     draft.stream(ask.stream);
     if !caller.holds(host) {
         caller = admission::caller(host, settings, request.key, Freshness::Leased).await?;
     }
     let (target, credential) = loop {
-        let chosen = match ask.target(&caller.snapshot) {
+        let chosen = match ask.target(call.surface, provider.as_deref(), &caller.snapshot) {
             Ok(target) => {
                 draft.target(&target);
                 credential::choose(host, settings, &caller, &target)
@@ -133,18 +166,104 @@ async fn forward<H: Host>(
             Err(credential::Unusable::Refused(refusal)) => return Err(refusal),
         }
     };
+    let body = payload.as_ref().map_or(&[][..], AsRef::as_ref);
+    let translates = target.way != Way::Through;
+    let body = Some(body).filter(|_| translates).unwrap_or_default();
+    let body = std::str::from_utf8(body).unwrap_or_default();
+    let mut asked = Asked {
+        surface: call.surface,
+        target: &target,
+        who: Who::of(&target, &credential),
+        model: ask.model.as_deref().unwrap_or_default(),
+        stream: ask.stream,
+        stream_usage: true,
+        body,
+        warnings: Vec::new(),
+    };
+    let outgoing = match target.way {
+        Way::Count => return counted(host, settings, asked, &credential, draft),
+        Way::Translate(from) => {
+            let (encoded, stream_usage) = translate::request(from, body, &target)?;
+            asked.stream_usage = stream_usage;
+            asked.warnings = encoded.warnings;
+            Outgoing {
+                method: Method::POST,
+                operation: Operation::Chat {
+                    model: target.model,
+                    stream: ask.stream,
+                },
+                body: OutboundBody::Bytes(encoded.body),
+                translated: true,
+            }
+        }
+        Way::Embed => {
+            let (encoded, many) = translate::embeddings(body, &target)?;
+            asked.warnings = encoded.warnings;
+            Outgoing {
+                method: Method::POST,
+                operation: Operation::Embed {
+                    model: target.model,
+                    many,
+                },
+                body: OutboundBody::Bytes(encoded.body),
+                translated: true,
+            }
+        }
+        Way::Through => Outgoing {
+            method: request.method.clone(),
+            operation: Operation::Surface {
+                surface: call.surface,
+                path: call.path,
+                model: Some(target.model).filter(|model| !model.is_empty()),
+            },
+            body: match (&payload, unread) {
+                (Some(payload), _) => match ask.rewritten(&target, payload.as_ref()) {
+                    Some(bytes) => OutboundBody::Bytes(bytes),
+                    None => OutboundBody::Payload(payload.clone()),
+                },
+                (None, Some(body)) => OutboundBody::Stream(body),
+                (None, None) => OutboundBody::Empty,
+            },
+            translated: false,
+        },
+    };
     let reply = upstream::send(
         host,
         settings,
         &request,
-        &ask,
         &target,
         &credential,
-        payload.clone(),
+        outgoing,
         draft,
     )
     .await?;
-    Ok(stream::answer(host, settings, &target, reply, draft))
+    answer::answer(host, settings, asked, reply, draft).await
+}
+
+/// The answer to a request for a count of tokens, which no provider is asked for.
+fn counted<H: Host>(
+    host: &H,
+    settings: &Rc<Settings>,
+    mut asked: Asked<'_>,
+    credential: &Credential,
+    draft: &Draft,
+) -> Result<Answer<H>, Refusal> {
+    draft.attempt(&credential.key.name);
+    let bytes = count::answer(asked.body).map_err(translate::wrong)?;
+    asked.warnings.push(format!(
+        "the count is an estimate: {} was not asked",
+        asked.who.title
+    ));
+    draft.answered(200);
+    log::push(host, settings, draft.clone());
+    let mut set = answer::headers(&asked, draft);
+    set.push(("content-type", Cow::Borrowed("application/json")));
+    Ok(Answer {
+        status: 200,
+        from: None,
+        set,
+        body: AnswerBody::Bytes(bytes),
+    })
 }
 
 /// The client's own id where it sent one that can stand in a header and a log; else a new one.

@@ -15,7 +15,7 @@ use lockgate_workspace::snapshot::{Identity, Snapshot};
 use lockgate_workspace::{Settings, ask};
 
 use crate::admission::{self, Caller};
-use crate::surface::Target;
+use crate::target::Target;
 
 /// Longest time a record waits; half a lease, where that is shorter, so that leases in use are renewed before they end.
 const FLUSH_MS: u64 = 500;
@@ -81,9 +81,9 @@ impl Draft {
         &self.0.request_id
     }
 
-    /// The name of the provider key in use.
-    pub(crate) fn provider_key(&self) -> String {
-        self.0.provider_key.borrow().clone().unwrap_or_default()
+    /// The workspace's id.
+    pub(crate) fn workspace(&self) -> &str {
+        &self.0.snapshot.workspace
     }
 
     pub(crate) fn stream(&self, stream: bool) {
@@ -93,7 +93,8 @@ impl Draft {
     /// Where the request is to go.
     pub(crate) fn target(&self, target: &Target<'_>) {
         self.0.provider.set(Some(target.manifest.slug));
-        *self.0.model.borrow_mut() = Some(target.model.to_owned());
+        *self.0.model.borrow_mut() =
+            Some(target.model.to_owned()).filter(|model| !model.is_empty());
     }
 
     /// An attempt begins.

@@ -1,127 +1,143 @@
-//! The answer to the client: the provider's body as it arrives, with headers that say what happened; a stream that the
-//! provider breaks off ends with an error event, never as if it had finished.
+//! Streams that pass as they are, with an eye on how they end; and how each surface says that one failed.
 
 use std::rc::Rc;
 
-use lockgate_host::{Answer, AnswerBody, End, Headers, Host, Inbound, Watch};
+use lockgate_host::{End, Host, Watch};
+use lockgate_providers::{Dialect, Surface};
 use lockgate_refusal::{Code, Refusal, Shape};
 use lockgate_workspace::Settings;
+use memchr::memmem;
 
+use crate::failure::Who;
 use crate::log::{self, Draft};
-use crate::surface::Target;
 
-/// The last event of a complete stream in OpenAI's dialect.
-const DONE: &[u8] = b"[DONE]";
-
-pub(crate) fn answer<H: Host>(
-    host: &H,
-    settings: &Rc<Settings>,
-    target: &Target<'_>,
-    reply: Inbound<H>,
-    draft: &Draft,
-) -> Answer<H> {
-    draft.answered(reply.status);
-    let set = vec![
-        ("lockgate-request-id", draft.request_id().to_owned().into()),
-        ("lockgate-provider", target.manifest.slug.into()),
-        ("lockgate-model", header_value(target.model).into()),
-        ("lockgate-credential", "byok".into()),
-        ("lockgate-key", header_value(&draft.provider_key()).into()),
-        ("lockgate-attempts", "1".into()),
-    ];
-    let events = reply
-        .headers
-        .get("content-type")
-        .is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
-    let body = if events && settings.stream_check {
-        let ending = Ending {
-            host: host.clone(),
-            settings: settings.clone(),
-            draft: draft.clone(),
-            title: target.manifest.title,
-            slug: target.manifest.slug,
-            done_marker: target.manifest.quirks.done_marker,
-        };
-        AnswerBody::Watched(reply.body, Box::new(ending))
-    } else {
-        log::push(host, settings, draft.clone());
-        AnswerBody::Through(reply.body)
-    };
-    Answer {
-        status: reply.status,
-        from: Some(reply.headers),
-        set,
-        body,
-    }
+/// How a surface's streams end, and how they say that something went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// OpenAI's Chat Completions and what is like it.
+    Chat,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Messages,
 }
 
-/// Names are the users' own and may hold what a header cannot: such characters are percent-encoded.
-fn header_value(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_graphic() && c != '%' || c == ' ';
-    if text.chars().all(plain) {
-        return text.to_owned();
+impl Voice {
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Anthropic => Self::Messages,
+            Dialect::OpenAiResponses => Self::Responses,
+            _ => Self::Chat,
+        }
     }
-    let mut out = String::with_capacity(text.len() + 8);
-    let mut buffer = [0; 4];
-    for c in text.chars() {
-        if plain(c) {
-            out.push(c);
-        } else {
-            for byte in c.encode_utf8(&mut buffer).bytes() {
-                out.push_str(&format!("%{byte:02X}"));
+
+    pub(crate) fn of_surface(surface: Surface) -> Self {
+        match surface {
+            Surface::Messages => Self::Messages,
+            Surface::Responses => Self::Responses,
+            _ => Self::Chat,
+        }
+    }
+
+    /// Whether a stream whose last bytes these are has come to its end. The last event of Responses repeats the whole
+    /// answer and may be longer than `tail`: then its usage, which comes after the output, tells.
+    fn done(self, tail: &[u8]) -> bool {
+        let has = |words: &[u8]| memmem::rfind(tail, words).is_some();
+        match self {
+            Self::Chat => has(b"[DONE]"),
+            Self::Messages => has(b"\"message_stop\""),
+            Self::Responses => {
+                has(b"\"response.completed\"")
+                    || has(b"\"response.incomplete\"")
+                    || has(b"\"usage\":{")
             }
         }
     }
-    out
+
+    /// Whether the provider itself has said at the end of the stream that it failed.
+    fn failed(self, tail: &[u8]) -> bool {
+        let has = |words: &[u8]| memmem::rfind(tail, words).is_some();
+        match self {
+            Self::Chat => false,
+            Self::Messages => has(b"event: error"),
+            Self::Responses => has(b"\"response.failed\"") || has(b"event: error"),
+        }
+    }
+
+    /// Appends an error event. Responses' own has its fields at the top; `error` is what the SDKs look at.
+    pub(crate) fn error(self, refusal: &Refusal, request_id: &str, out: &mut Vec<u8>) {
+        let (name, object) = match self {
+            Self::Chat => (None, refusal.object(Shape::OpenAi, request_id)),
+            Self::Messages => (Some("error"), refusal.object(Shape::Anthropic, request_id)),
+            Self::Responses => {
+                let mut object = refusal.object(Shape::OpenAi, request_id);
+                for field in ["code", "message", "param"] {
+                    let value = object["error"][field].clone();
+                    object[field] = value;
+                }
+                object["type"] = "error".into();
+                (Some("error"), object)
+            }
+        };
+        lockgate_dialects::sse_event(out, name, |out| {
+            // A vector takes every byte, and the object has only strings and null.
+            let _ = serde_json::to_writer(out, &object);
+        });
+    }
+}
+
+pub(crate) fn broken(who: &Who) -> Refusal {
+    Refusal::new(
+        Code::PROVIDER_ERROR,
+        format!("{} broke the stream off before its end.", who.title),
+    )
+    .provider(who.slug)
+    .remedy("What came before this is incomplete; try again.")
+}
+
+pub(crate) fn silent(who: &Who, settings: &Settings) -> Refusal {
+    Refusal::new(
+        Code::PROVIDER_TIMEOUT,
+        format!(
+            "{} sent nothing for {} ms in the middle of the stream.",
+            who.title,
+            settings.provider_idle.as_millis()
+        ),
+    )
+    .provider(who.slug)
+    .remedy("What came before this is incomplete; try again.")
 }
 
 /// Looks at how a stream ended, logs it, and adds the error event where it was broken off.
-struct Ending<H: Host> {
-    host: H,
-    settings: Rc<Settings>,
-    draft: Draft,
-    title: &'static str,
-    slug: &'static str,
-    done_marker: bool,
+pub(crate) struct Ending<H: Host> {
+    pub(crate) host: H,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) draft: Draft,
+    pub(crate) who: Who,
+    pub(crate) voice: Voice,
+    /// Whether a stream without the end marker was broken off.
+    pub(crate) marked: bool,
 }
 
 impl<H: Host> Watch for Ending<H> {
     fn ended(self: Box<Self>, tail: &[u8], _bytes: u64, end: End) -> Option<Vec<u8>> {
-        let done = memchr::memmem::rfind(tail, DONE).is_some();
+        let done = self.voice.done(tail);
         let (outcome, refusal) = match end {
             End::ClientLeft => ("client_left", None),
-            // What follows `[DONE]` no client reads.
-            End::Complete if done || !self.done_marker => ("complete", None),
+            // What follows the end marker no client reads.
+            End::Complete if done || !self.marked => ("complete", None),
             End::Broken(_) | End::Idle if done => ("complete", None),
-            End::Complete | End::Broken(_) => (
-                "broken",
-                Some(Refusal::new(
-                    Code::PROVIDER_ERROR,
-                    format!("{} broke the stream off before its end.", self.title),
-                )),
-            ),
-            End::Idle => (
-                "idle",
-                Some(Refusal::new(
-                    Code::PROVIDER_TIMEOUT,
-                    format!(
-                        "{} sent nothing for {} ms in the middle of the stream.",
-                        self.title,
-                        self.settings.provider_idle.as_millis()
-                    ),
-                )),
-            ),
+            _ if self.voice.failed(tail) => ("provider_error", None),
+            End::Complete | End::Broken(_) => ("broken", Some(broken(&self.who))),
+            End::Idle => ("idle", Some(silent(&self.who, &self.settings))),
         };
-        let refusal = refusal.map(|refusal| {
-            refusal
-                .provider(self.slug)
-                .remedy("What came before this is incomplete; try again.")
-        });
         self.draft
             .ended(outcome, refusal.as_ref().map(|r| r.code.text));
         let event = refusal.map(|refusal| {
-            let object = refusal.object(Shape::OpenAi, self.draft.request_id());
-            format!("data: {object}\n\n").into_bytes()
+            let mut event = Vec::new();
+            self.voice
+                .error(&refusal, self.draft.request_id(), &mut event);
+            event
         });
         log::push(&self.host, &self.settings, self.draft.clone());
         event
@@ -129,12 +145,24 @@ impl<H: Host> Watch for Ending<H> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::header_value;
+    use super::*;
 
     #[test]
-    fn names_fit_into_headers() {
-        assert_eq!(header_value("prod us-1"), "prod us-1");
-        assert_eq!(header_value("Schlüssel\n%"), "Schl%C3%BCssel%0A%25");
+    fn each_surface_says_that_a_stream_failed() {
+        let refusal = Refusal::new(Code::PROVIDER_ERROR, "It broke.");
+        let said = |voice: Voice| {
+            let mut out = Vec::new();
+            voice.error(&refusal, "req_1", &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert!(said(Voice::Chat).starts_with("data: {\"error\":{"));
+        assert!(said(Voice::Messages).starts_with("event: error\ndata: {"));
+        assert!(said(Voice::Messages).contains("\"type\":\"error\""));
+        let responses = said(Voice::Responses);
+        assert!(responses.starts_with("event: error\ndata: {"));
+        assert!(responses.contains("\"code\":\"provider_error\""));
+        assert!(responses.ends_with("}\n\n"));
     }
 }

@@ -1,63 +1,15 @@
-//! What is asked: the endpoint, the gateway key among the headers, the model in the body, and the target it means.
+//! What is asked: the gateway key among the headers, and as much of the body as routing needs.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use lockgate_host::{Headers, Method};
-use lockgate_providers::{Manifest, Surface};
+use lockgate_host::Headers;
 use lockgate_refusal::{Code, Refusal};
-use lockgate_workspace::snapshot::Snapshot;
 
+use crate::endpoint::{BodyKind, Call};
+use crate::form;
 use crate::skim::{SkimError, skim};
-
-/// What a path and method name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Endpoint<'a> {
-    /// A body that names a model, passed on to a provider.
-    Forward(Surface),
-    /// `GET /v1/models`, and one of them.
-    Models(Option<&'a str>),
-}
-
-impl<'a> Endpoint<'a> {
-    pub(crate) fn of(method: &Method, path: &'a str) -> Result<Self, Refusal> {
-        let (endpoint, wanted) = match path {
-            "/v1/chat/completions" => (Self::Forward(Surface::Chat), Method::POST),
-            "/v1/completions" => (Self::Forward(Surface::Completions), Method::POST),
-            "/v1/embeddings" => (Self::Forward(Surface::Embeddings), Method::POST),
-            "/v1/models" => (Self::Models(None), Method::GET),
-            _ => match path.strip_prefix("/v1/models/") {
-                Some(id) if !id.is_empty() => (Self::Models(Some(id)), Method::GET),
-                _ => {
-                    return Err(Refusal::new(
-                        Code::NOT_FOUND,
-                        format!("There is no {}.", shown(path)),
-                    )
-                    .remedy(
-                        "This version serves /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/models.",
-                    ));
-                }
-            },
-        };
-        if *method != wanted {
-            return Err(Refusal::new(
-                Code::METHOD_NOT_ALLOWED,
-                format!("{} takes {wanted}, not {method}.", shown(path)),
-            ));
-        }
-        Ok(endpoint)
-    }
-}
-
-/// A path or name for a message: no longer than a line.
-fn shown(text: &str) -> String {
-    if text.chars().count() <= 100 {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(100).collect();
-    short.push('…');
-    short
-}
+use crate::target::Target;
 
 /// The gateway key, from whichever header the client's SDK puts it in.
 pub(crate) fn gateway_key<H: Headers>(headers: &H) -> Result<Cow<'_, str>, Refusal> {
@@ -95,18 +47,64 @@ pub(crate) fn check_length<H: Headers>(headers: &H, limit: usize) -> Result<(), 
     }
 }
 
-/// A request body, read as far as routing needs.
+/// A request, read as far as routing needs.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
-    surface: Surface,
-    model: Cow<'a, str>,
-    /// Where the model's value stands in the body, quotes included.
-    pub(crate) model_at: Range<usize>,
+    /// The model as the client wrote it; `None` where the call has none.
+    pub(crate) model: Option<Cow<'a, str>>,
+    /// Where it stands in the body.
+    model_at: ModelAt,
     pub(crate) stream: bool,
 }
 
+/// Where the model's value stands in the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ModelAt {
+    /// A JSON string, quotes included.
+    Json(Range<usize>),
+    /// It does not, and would after the opening brace, which ends here.
+    Absent(usize),
+    /// A field of a form.
+    Form(Range<usize>),
+    /// The body was not read.
+    Unread,
+}
+
 impl<'a> Ask<'a> {
-    pub(crate) fn read(body: &'a [u8], surface: Surface) -> Result<Self, Refusal> {
+    /// A call whose body is not read.
+    pub(crate) fn unread() -> Self {
+        Self {
+            model: None,
+            model_at: ModelAt::Unread,
+            stream: false,
+        }
+    }
+
+    /// Reads the body of a call.
+    pub(crate) fn read(
+        body: &'a [u8],
+        call: &Call<'a>,
+        content_type: Option<&str>,
+    ) -> Result<Self, Refusal> {
+        let ask = if call.body == BodyKind::Form {
+            Self::form(body, content_type.unwrap_or_default())?
+        } else {
+            Self::json(body)?
+        };
+        // The path's word counts, as at Azure itself.
+        let model = call.deployment.map(Cow::Borrowed).or(ask.model);
+        let model = model.filter(|model| !model.is_empty());
+        if model.is_none() && call.body != BodyKind::JsonMaybe {
+            return Err(
+                Refusal::new(Code::INVALID_REQUEST, "The request names no model.")
+                    .param("model")
+                    .remedy("Set `model`, for example to `openai/gpt-4o`."),
+            );
+        }
+        Ok(Self { model, ..ask })
+    }
+
+    fn json(body: &'a [u8]) -> Result<Self, Refusal> {
         let skimmed = skim(body).map_err(|error| {
             let code = match error {
                 SkimError::NotText(_) | SkimError::Repeated(_) | SkimError::NotAnObject => {
@@ -120,60 +118,120 @@ impl<'a> Ask<'a> {
                 _ => refusal,
             }
         })?;
-        let model = skimmed
-            .model
-            .filter(|model| !model.is_empty())
-            .ok_or_else(|| {
-                Refusal::new(Code::INVALID_REQUEST, "The request names no model.")
-                    .param("model")
-                    .remedy("Set `model`, for example to `openai/gpt-4o`.")
-            })?;
+        let model_at = if skimmed.model.is_some() {
+            ModelAt::Json(skimmed.model_at)
+        } else {
+            let brace = memchr::memchr(b'{', body).unwrap_or_default();
+            ModelAt::Absent(brace + 1)
+        };
         Ok(Self {
-            surface,
-            model,
-            model_at: skimmed.model_at,
+            model: skimmed.model,
+            model_at,
             stream: skimmed.stream,
         })
     }
 
-    /// The provider and model that are meant (API.md, “Which target a request gets”).
-    pub(crate) fn target(&self, snapshot: &Snapshot) -> Result<Target<'_>, Refusal> {
-        let resolved = lockgate_routing::resolve(&self.model, &snapshot.providers()).map_err(
-            |unresolved| {
-                Refusal::new(Code::MODEL_NOT_FOUND, format!("{unresolved}")).param("model")
-            },
-        )?;
-        if !resolved.manifest.serves(self.surface) {
-            return Err(Refusal::new(
-                Code::UNSUPPORTED_FEATURE,
-                format!(
-                    "{} has no {}.",
-                    resolved.manifest.title,
-                    match self.surface {
-                        Surface::Chat => "chat completions",
-                        Surface::Completions => "completions",
-                        Surface::Embeddings => "embeddings",
-                    }
-                ),
+    fn form(body: &'a [u8], content_type: &str) -> Result<Self, Refusal> {
+        let at = form::model(content_type, body).ok_or_else(|| {
+            Refusal::new(
+                Code::INVALID_REQUEST,
+                "The request is no form with a field `model`.",
             )
-            .provider(resolved.manifest.slug)
             .param("model")
-            .remedy("Name a model of another provider."));
-        }
-        Ok(Target {
-            manifest: resolved.manifest,
-            model: resolved.model,
-            rewritten: resolved.rewritten,
+            .remedy("Send `multipart/form-data` with a field `model`, or name the provider in the header `lockgate-provider`.")
+        })?;
+        let model = body
+            .get(at.clone())
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .unwrap_or_default();
+        Ok(Self {
+            model: Some(Cow::Borrowed(model)),
+            model_at: ModelAt::Form(at),
+            stream: false,
         })
+    }
+
+    /// The body with the model as the provider knows it; `None` where it stands there already, or there is none.
+    pub(crate) fn rewritten(&self, target: &Target<'_>, body: &[u8]) -> Option<Vec<u8>> {
+        if self.model.is_none() || self.model.as_deref() == Some(target.model) && self.stands() {
+            return None;
+        }
+        self.with_model(target.model, body)
+    }
+
+    fn stands(&self) -> bool {
+        matches!(self.model_at, ModelAt::Json(_) | ModelAt::Form(_))
+    }
+
+    /// The body with the model's value changed to `model` and nothing else; `None` where it stands there already.
+    fn with_model(&self, model: &str, body: &[u8]) -> Option<Vec<u8>> {
+        let quoted = || serde_json::to_vec(model).ok();
+        let (at, value) = match &self.model_at {
+            ModelAt::Json(at) => {
+                let value = quoted()?;
+                if body.get(at.clone()) == Some(&value) {
+                    return None;
+                }
+                (at.clone(), value)
+            }
+            ModelAt::Absent(at) => {
+                let rest = body.get(*at..).unwrap_or_default();
+                let empty = rest.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'}');
+                let comma: &[u8] = if empty { b"" } else { b"," };
+                (*at..*at, [&b"\"model\":"[..], &quoted()?, comma].concat())
+            }
+            ModelAt::Form(at) => (at.clone(), model.as_bytes().to_vec()),
+            ModelAt::Unread => return None,
+        };
+        let before = body.get(..at.start)?;
+        let after = body.get(at.end..)?;
+        Some([before, &value, after].concat())
     }
 }
 
-/// Where a request goes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'a> {
-    pub(crate) manifest: &'static Manifest,
-    /// The model, as the provider knows it.
-    pub(crate) model: &'a str,
-    /// Whether that is not how the client wrote it, so that the body's `model` has to be changed.
-    pub(crate) rewritten: bool,
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use lockgate_providers::Surface;
+
+    use super::*;
+
+    fn call(body: BodyKind, deployment: Option<&str>) -> Call<'_> {
+        Call {
+            surface: Surface::Chat,
+            path: "/chat/completions",
+            body,
+            deployment,
+        }
+    }
+
+    #[test]
+    fn only_the_models_value_changes() {
+        let with = |body: &str, deployment| {
+            let ask = Ask::read(body.as_bytes(), &call(BodyKind::Json, deployment), None).unwrap();
+            let out = ask.with_model("new", body.as_bytes());
+            out.map(|out| String::from_utf8(out).unwrap())
+        };
+        assert_eq!(
+            with("{ \"a\":1,\"model\" : \"x\" }", None).unwrap(),
+            "{ \"a\":1,\"model\" : \"new\" }"
+        );
+        assert_eq!(with("{\"model\":\"new\"}", None), None);
+        assert_eq!(
+            with(" {\"a\": 1}", Some("d")).unwrap(),
+            " {\"model\":\"new\",\"a\": 1}"
+        );
+        assert_eq!(with("{ }", Some("d")).unwrap(), "{\"model\":\"new\" }");
+    }
+
+    #[test]
+    fn the_paths_model_counts() {
+        let body = b"{\"model\":\"x\"}";
+        let ask = Ask::read(body, &call(BodyKind::Json, Some("d")), None).unwrap();
+        assert_eq!(ask.model.as_deref(), Some("d"));
+        let refusal = Ask::read(b"{}", &call(BodyKind::Json, None), None).unwrap_err();
+        assert_eq!(refusal.param.as_deref(), Some("model"));
+        let ask = Ask::read(b"{}", &call(BodyKind::JsonMaybe, None), None).unwrap();
+        assert_eq!(ask.model, None);
+    }
 }

@@ -13,6 +13,7 @@ pub mod anthropic;
 pub mod bedrock;
 pub mod cohere;
 mod dialect;
+pub mod embed;
 mod error;
 mod event;
 pub mod gemini;

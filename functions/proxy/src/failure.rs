@@ -1,0 +1,235 @@
+//! A provider's failure in the gateway's words (FEATURES D3): before an answer, instead of one, and in the middle of one.
+//! A provider's 401 is never the client's 401.
+
+use lockgate_dialects::{Failure, FailureKind, Said};
+use lockgate_host::FetchError;
+use lockgate_refusal::{Code, Refusal};
+use lockgate_workspace::Settings;
+
+use crate::credential::Credential;
+use crate::target::Target;
+
+/// Characters of a provider's message that are shown.
+const MAX_MESSAGE: usize = 1_000;
+/// Seconds to wait where a provider limits the rate and does not say for how long.
+const DEFAULT_RETRY_AFTER: u64 = 5;
+
+/// No answer came.
+pub(crate) fn unanswered(error: &FetchError, target: &Target<'_>, settings: &Settings) -> Refusal {
+    let title = target.manifest.title;
+    match error {
+        FetchError::Timeout => Refusal::new(
+            Code::PROVIDER_TIMEOUT,
+            format!(
+                "{title} did not begin to answer within {} ms.",
+                settings.provider_timeout.as_millis()
+            ),
+        )
+        .remedy("Try again, ask for less, or raise LOCKGATE_PROVIDER_TIMEOUT_MS."),
+        FetchError::Unreachable(_) => Refusal::new(
+            Code::PROVIDER_UNREACHABLE,
+            format!("{title} cannot be reached: no connection could be made."),
+        )
+        .remedy("Try again; check the provider's status page and the key's base_url."),
+        FetchError::Forbidden(_) => Refusal::new(
+            Code::PROVIDER_UNREACHABLE,
+            format!("The platform that the gateway runs on does not allow it to call {title} at this address."),
+        )
+        .remedy("Allow the host in the platform's outbound settings (docs/spin.md)."),
+        // One engine cannot tell a refused connection from one that broke; the same code serves for both.
+        FetchError::Broken(_) => Refusal::new(
+            Code::PROVIDER_UNREACHABLE,
+            format!("{title} cannot be reached: the connection could not be made or broke before an answer came."),
+        )
+        .remedy("Try again; check the provider's status page and the key's base_url."),
+    }
+    .provider(target.manifest.slug)
+}
+
+/// The answer is in a form that the gateway cannot read.
+pub(crate) fn unreadable(what: &str, target: &Target<'_>) -> Refusal {
+    Refusal::new(
+        Code::PROVIDER_ERROR,
+        format!(
+            "{} answered in a form that makes no sense: {what}.",
+            target.manifest.title
+        ),
+    )
+    .provider(target.manifest.slug)
+}
+
+/// Who failed, for messages; it outlives the request where a stream is followed.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    pub(crate) title: &'static str,
+    pub(crate) slug: &'static str,
+    pub(crate) model: String,
+    pub(crate) key: String,
+}
+
+impl Who {
+    pub(crate) fn of(target: &Target<'_>, credential: &Credential) -> Self {
+        Self {
+            title: target.manifest.title,
+            slug: target.manifest.slug,
+            model: target.model.to_owned(),
+            key: credential.key.name.clone(),
+        }
+    }
+}
+
+/// The provider answered `status`, which is no success.
+pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &Who) -> Refusal {
+    let kind = match status {
+        401 | 403 => FailureKind::Key,
+        402 => FailureKind::Quota,
+        429 if is_quota(&said) => FailureKind::Quota,
+        429 => FailureKind::RateLimited,
+        404 => FailureKind::NotFound,
+        408 | 504 => FailureKind::Timeout,
+        413 => FailureKind::TooLarge,
+        // Google answers a wrong key so.
+        400 if said
+            .message
+            .as_deref()
+            .is_some_and(|m| m.contains("API key not valid")) =>
+        {
+            FailureKind::Key
+        }
+        400..500 => FailureKind::Invalid,
+        503 | 529 => FailureKind::Overloaded,
+        500.. => FailureKind::Provider,
+        _ => {
+            return Refusal::new(
+                Code::PROVIDER_ERROR,
+                format!(
+                    "{} answered {status}, which is no answer to this request.",
+                    who.title
+                ),
+            )
+            .remedy("Check the key's base_url: redirects are not followed.")
+            .provider(who.slug);
+        }
+    };
+    in_words(Failure { kind, said }, Some(status), retry_after, who)
+}
+
+/// The provider said in the middle of its answer that it failed.
+pub(crate) fn in_stream(failure: Failure, who: &Who) -> Refusal {
+    in_words(failure, None, None, who)
+}
+
+fn in_words(failure: Failure, status: Option<u16>, retry_after: Option<u64>, who: &Who) -> Refusal {
+    let Failure { kind, said } = failure;
+    let title = who.title;
+    let name = &who.key;
+    let with = |sentence: String| match &said.message {
+        Some(message) => format!("{sentence} It says: {message}"),
+        None => sentence,
+    };
+    let answered = status.map_or(String::new(), |status| format!(" (it answered {status})"));
+    let refusal = match kind {
+        FailureKind::Key => Refusal::new(
+            Code::PROVIDER_KEY_REJECTED,
+            format!("{title} rejected provider key `{name}`{answered}."),
+        )
+        .remedy(if status == Some(403) {
+            "The key may lack permission for this model or region: check it at the provider, or use another key."
+        } else {
+            "Rotate the key under Provider keys: it was revoked or mistyped."
+        }),
+        FailureKind::Quota => Refusal::new(
+            Code::PROVIDER_QUOTA_EXHAUSTED,
+            with(format!(
+                "The {title} account behind provider key `{name}` has no credit or quota left."
+            )),
+        )
+        .remedy(format!(
+            "Top it up at {title}, or use another key or provider."
+        )),
+        FailureKind::RateLimited => {
+            let mut refusal = Refusal::new(
+                Code::PROVIDER_RATE_LIMITED,
+                with(format!("{title} limits the rate of provider key `{name}`.")),
+            )
+            .remedy("Try again after the time in Retry-After, or spread the load over other keys or providers.");
+            refusal.retry_after = Some(retry_after.unwrap_or(DEFAULT_RETRY_AFTER));
+            refusal
+        }
+        FailureKind::NotFound => Refusal::new(
+            Code::MODEL_NOT_FOUND,
+            with(if who.model.is_empty() {
+                format!("{title} does not know what was asked for.")
+            } else {
+                format!("{title} does not know model `{}`.", who.model)
+            }),
+        )
+        .param("model")
+        .remedy("Check the model's name, and whether this key's account may use it."),
+        FailureKind::Timeout => Refusal::new(
+            Code::PROVIDER_TIMEOUT,
+            with(format!("{title} gave up on the request after too long.")),
+        )
+        .remedy("Try again, or ask for less."),
+        FailureKind::TooLarge => Refusal::new(
+            Code::REQUEST_TOO_LARGE,
+            with(format!("The request is too large for {title}.")),
+        ),
+        FailureKind::Invalid => {
+            let refusal = Refusal::new(
+                Code::INVALID_REQUEST,
+                with(format!("{title} refused the request.")),
+            );
+            match &said.param {
+                Some(param) => refusal.param(param.clone()),
+                None => refusal,
+            }
+        }
+        FailureKind::Overloaded => {
+            let mut refusal = Refusal::new(
+                Code::PROVIDER_OVERLOADED,
+                with(format!("{title} has too much to do{answered}.")),
+            )
+            .remedy("Try again in a moment, or use another provider.");
+            refusal.retry_after = retry_after;
+            refusal
+        }
+        FailureKind::Provider => Refusal::new(
+            Code::PROVIDER_ERROR,
+            with(format!("{title} failed{answered}.")),
+        )
+        .remedy("Try again; if it stays so, check the provider's status page."),
+    };
+    let mut refusal = refusal.provider(who.slug);
+    refusal.provider_code = said.code;
+    refusal
+}
+
+/// What an error's body says, without anything that a provider repeats of its key.
+pub(crate) fn said(body: &[u8], credential: &Credential) -> Said {
+    cleaned(Said::read(body), credential)
+}
+
+fn cleaned(said: Said, credential: &Credential) -> Said {
+    let secret = credential.secret.as_ref().and_then(|s| s.expose_str());
+    let clean = |text: Option<String>| {
+        let text = text?;
+        if secret.is_some_and(|secret| text.contains(secret)) {
+            return None;
+        }
+        Some(text.chars().take(MAX_MESSAGE).collect::<String>()).filter(|text| !text.is_empty())
+    };
+    Said {
+        message: clean(said.message),
+        code: clean(said.code),
+        param: clean(said.param),
+    }
+}
+
+/// Whether a 429 means an exhausted account, not a rate.
+fn is_quota(said: &Said) -> bool {
+    let code = said.code.as_deref().unwrap_or_default();
+    ["insufficient_quota", "quota_exceeded", "billing", "credit"]
+        .iter()
+        .any(|word| code.contains(word))
+}

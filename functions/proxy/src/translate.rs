@@ -1,0 +1,192 @@
+//! Between the client's dialect and the provider's: the request, the plain answer, the stream.
+
+use std::rc::Rc;
+
+use lockgate_dialects::{
+    self as dialects, Encoded, Frames, Outcome, Problem, Reply, Sse, StreamTranslator, Unsupported,
+    embed,
+};
+use lockgate_host::{End, Flow, Host, Transform};
+use lockgate_providers::{Dialect, Manifest};
+use lockgate_refusal::{Code, Refusal};
+use lockgate_workspace::Settings;
+
+use crate::failure::{self, Who};
+use crate::log::{self, Draft};
+use crate::stream::{self, Voice};
+use crate::target::Target;
+
+/// Writes the client's request in the provider's dialect; the second part says whether it wants a stream's usage.
+pub(crate) fn request(
+    from: Dialect,
+    body: &str,
+    target: &Target<'_>,
+) -> Result<(Encoded, bool), Refusal> {
+    let request = dialects::decode_request(from, body).map_err(wrong)?;
+    let encoded = dialects::encode_request(target.manifest.dialect, &request, &for_target(target))
+        .map_err(|unsupported| refuse(unsupported, target.manifest))?;
+    Ok((encoded, request.stream_usage))
+}
+
+/// Writes a request for embeddings in the provider's dialect; the second part says whether it has several inputs.
+pub(crate) fn embeddings(body: &str, target: &Target<'_>) -> Result<(Encoded, bool), Refusal> {
+    let request = embed::decode_request(body).map_err(wrong)?;
+    let many = request.many();
+    let encoded = embed::encode_request(target.manifest.dialect, &request, &for_target(target))
+        .map_err(|unsupported| refuse(unsupported, target.manifest))?;
+    Ok((encoded, many))
+}
+
+fn for_target<'a>(target: &Target<'a>) -> dialects::Target<'a> {
+    let max_output = target
+        .manifest
+        .model(target.model)
+        .and_then(|model| model.max_output);
+    dialects::Target {
+        model: target.model,
+        max_output: max_output.map(u64::from),
+        quirks: &target.manifest.quirks,
+        title: target.manifest.title,
+    }
+}
+
+pub(crate) fn wrong(problem: Problem) -> Refusal {
+    let refusal = Refusal::new(
+        Code::INVALID_REQUEST,
+        format!("The request cannot be translated: {problem}."),
+    );
+    if problem.path.is_empty() {
+        refusal
+    } else {
+        refusal.param(problem.path)
+    }
+}
+
+fn refuse(unsupported: Unsupported, manifest: &Manifest) -> Refusal {
+    Refusal::new(Code::UNSUPPORTED_FEATURE, unsupported.to_string())
+        .provider(manifest.slug)
+        .param(unsupported.field)
+        .remedy("Leave it out, or name a model of a provider that can (docs/dialects.md).")
+}
+
+/// Writes the provider's plain answer in the client's dialect.
+pub(crate) fn answer(
+    from: Dialect,
+    to: Dialect,
+    body: &[u8],
+    reply: &Reply<'_>,
+    target: &Target<'_>,
+) -> Result<Vec<u8>, Refusal> {
+    let text =
+        std::str::from_utf8(body).map_err(|_| failure::unreadable("it is not text", target))?;
+    let answer = dialects::decode_answer(from, text)
+        .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
+    Ok(dialects::encode_answer(to, &answer, reply))
+}
+
+/// Writes a plain answer as a stream, for a client that asked for one and a provider that does not stream.
+pub(crate) fn replayed(
+    from: Dialect,
+    to: Dialect,
+    body: &[u8],
+    reply: &Reply<'_>,
+    target: &Target<'_>,
+) -> Result<Vec<u8>, Refusal> {
+    let text =
+        std::str::from_utf8(body).map_err(|_| failure::unreadable("it is not text", target))?;
+    let answer = dialects::decode_answer(from, text)
+        .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
+    let mut out = Vec::new();
+    if let Some(mut encoder) = dialects::stream_encoder(to, reply) {
+        dialects::replay(&answer, |event| encoder.event(event, &mut out));
+    }
+    Ok(out)
+}
+
+/// A stream on its way from the provider's dialect to the client's. It ends as the provider's did: where that failed, broke
+/// or fell silent, with an error event and without the dialect's end.
+pub(crate) struct Translation<H: Host> {
+    pub(crate) host: H,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) draft: Draft,
+    pub(crate) who: Who,
+    pub(crate) voice: Voice,
+    translator: StreamTranslator,
+}
+
+impl<H: Host> Translation<H> {
+    /// `None` where there is no such stream.
+    pub(crate) fn new(
+        host: &H,
+        settings: &Rc<Settings>,
+        draft: &Draft,
+        who: Who,
+        (from, to): (Dialect, Dialect),
+        reply: &Reply<'_>,
+    ) -> Option<Self> {
+        let frames = match from {
+            Dialect::Bedrock => Frames::EventStream(dialects::bedrock::EventStream::default()),
+            _ => Frames::Sse(Sse::default()),
+        };
+        Some(Self {
+            host: host.clone(),
+            settings: settings.clone(),
+            draft: draft.clone(),
+            who,
+            voice: Voice::of(to),
+            translator: StreamTranslator::new(
+                frames,
+                dialects::stream_decoder(from)?,
+                dialects::stream_encoder(to, reply)?,
+            ),
+        })
+    }
+}
+
+impl<H: Host> Transform for Translation<H> {
+    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Flow {
+        self.translator.push(piece, out);
+        match self.translator.outcome() {
+            // After the provider's end its body is read to the end of HTTP, so that the connection can be used again.
+            Outcome::Open | Outcome::Complete => Flow::More,
+            Outcome::Failed(_) | Outcome::Nonsense(_) => Flow::Enough,
+        }
+    }
+
+    fn ended(&mut self, end: End, out: &mut Vec<u8>) {
+        if end == End::Complete {
+            self.translator.ended(out);
+        }
+        let (outcome, refusal) = match (self.translator.outcome().clone(), end) {
+            (Outcome::Complete, _) => ("complete", None),
+            (_, End::ClientLeft) => ("client_left", None),
+            (Outcome::Failed(failure), _) => (
+                "provider_error",
+                Some(failure::in_stream(failure, &self.who)),
+            ),
+            (Outcome::Nonsense(what), _) => (
+                "broken",
+                Some(
+                    Refusal::new(
+                        Code::PROVIDER_ERROR,
+                        format!(
+                            "{} sent something in the stream that makes no sense: {what}.",
+                            self.who.title
+                        ),
+                    )
+                    .provider(self.who.slug),
+                ),
+            ),
+            (Outcome::Open, End::Idle) => ("idle", Some(stream::silent(&self.who, &self.settings))),
+            (Outcome::Open, End::Complete | End::Broken(_)) => {
+                ("broken", Some(stream::broken(&self.who)))
+            }
+        };
+        self.draft
+            .ended(outcome, refusal.as_ref().map(|refusal| refusal.code.text));
+        if let Some(refusal) = refusal {
+            self.voice.error(&refusal, self.draft.request_id(), out);
+        }
+        log::push(&self.host, &self.settings, self.draft.clone());
+    }
+}
