@@ -1,4 +1,5 @@
-//! `POST /api/provider-keys/{id}/check`: whether the provider takes a key, by a call that costs nothing (FEATURES A6).
+//! Whether the provider takes a key, by a call that costs nothing (FEATURES A6): on demand by
+//! `POST /api/provider-keys/{id}/check`, and in turn by [`crate::tick`].
 //!
 //! What was learnt is stored with the version of the secret that was tried, so that it never sticks to another one.
 
@@ -17,7 +18,7 @@ use lockgate_workspace::health::rejects_key;
 use lockgate_workspace::question::{Denial, Question, Reply};
 use lockgate_workspace::resource::{Health, HealthCheck, Timestamp};
 use lockgate_workspace::snapshot::KeyPointer;
-use lockgate_workspace::{AskError, UnsealError, unseal};
+use lockgate_workspace::{AskError, Settings, UnsealError, ask, unseal};
 
 use crate::Call;
 use crate::provider_keys::manifest;
@@ -52,67 +53,71 @@ pub(crate) async fn check<H: Host>(
     id: &str,
 ) -> Result<respond::Reply, Refusal> {
     call.body.nothing()?;
+    let check = look(call.host, &call.settings, &call.workspace, id).await?;
+    Ok(value(200, respond::shown(&check)))
+}
+
+/// Asks the provider of a key, by id or name, and stores what was learnt.
+pub(crate) async fn look<H: Host>(
+    host: &H,
+    settings: &Settings,
+    workspace: &str,
+    reference: &str,
+) -> Result<HealthCheck, Refusal> {
     for _ in 0..TRIES {
-        let key = match call.ask(Question::PointToProviderKey(id.into())).await? {
+        let question = Question::PointToProviderKey(reference.into());
+        let key = match ask(host, settings, workspace, question).await?.reply {
             Reply::KeyPointer(key) => key,
             _ => return Err(AskError::Mismatch.into()),
         };
         let manifest = manifest(&key.provider)?;
         let secret = match &key.sealed {
             None => None,
-            Some(pointer) => {
-                match unseal(call.host, &call.settings, &call.workspace, &key, pointer).await {
-                    Ok(secret) => Some(secret),
-                    Err(UnsealError::Moved) => continue,
-                    Err(error) => return Err(sealed_up(error)),
-                }
-            }
+            Some(pointer) => match unseal(host, settings, workspace, &key, pointer).await {
+                Ok(secret) => Some(secret),
+                Err(UnsealError::Moved) => continue,
+                Err(error) => return Err(sealed_up(error)),
+            },
         };
         let url = match health_url(manifest, key.base_url.as_deref(), &key.options) {
             Ok(Some(url)) => url,
-            Ok(None) => return Ok(unasked(call, no_call(manifest))),
-            Err(missing) => return Ok(unasked(call, missing.to_string())),
+            Ok(None) => return Ok(unasked(host, no_call(manifest))),
+            Err(missing) => return Ok(unasked(host, missing.to_string())),
         };
-        let finding = match within(call.host, TIMEOUT, async {
-            ask_provider(call, manifest, &key, &url, secret.as_ref()).await
-        })
-        .await
-        {
+        let asked = ask_provider(host, manifest, &key, &url, secret.as_ref());
+        let Finding { health, detail } = match within(host, TIMEOUT, asked).await {
             Some(finding) => finding,
             None => silent(manifest),
         };
         let version = key.sealed.as_ref().map_or(0, |pointer| pointer.version);
-        let marked = call
-            .ask(Question::MarkHealth {
-                id: key.id,
-                version,
-                health: finding.health,
-                detail: finding.detail.clone(),
-            })
-            .await?;
-        let Reply::ProviderKey(marked) = marked else {
+        let question = Question::MarkHealth {
+            id: key.id,
+            version,
+            health,
+            detail: detail.clone(),
+        };
+        let Reply::ProviderKey(marked) = ask(host, settings, workspace, question).await?.reply
+        else {
             return Err(AskError::Mismatch.into());
         };
         if marked.version == version {
-            let checked_at = marked.checked_at;
-            return Ok(shown(call, finding, checked_at));
+            return Ok(HealthCheck {
+                health,
+                detail,
+                checked_at: marked.checked_at.unwrap_or(Timestamp(host.now_ms())),
+            });
         }
     }
     Err(Denial::InUse("the key is being rotated at this moment; check it again".into()).into())
 }
 
 /// Nobody was asked, so nothing was learnt and nothing is stored.
-fn unasked<H: Host>(call: &Call<'_, H>, detail: String) -> respond::Reply {
-    shown(call, Finding::new(Health::Unknown, detail), None)
-}
-
-fn shown<H: Host>(call: &Call<'_, H>, finding: Finding, at: Option<Timestamp>) -> respond::Reply {
-    let check = HealthCheck {
-        health: finding.health,
-        detail: finding.detail,
-        checked_at: at.unwrap_or(Timestamp(call.host.now_ms())),
-    };
-    value(200, respond::shown(&check))
+fn unasked<H: Host>(host: &H, detail: String) -> HealthCheck {
+    HealthCheck {
+        health: Health::Unknown,
+        detail,
+        checked_at: Timestamp(host.now_ms()),
+    }
 }
 
 fn sealed_up(error: UnsealError) -> Refusal {
@@ -135,7 +140,7 @@ fn no_call(manifest: &Manifest) -> String {
 }
 
 async fn ask_provider<H: Host>(
-    call: &Call<'_, H>,
+    host: &H,
     manifest: &'static Manifest,
     key: &KeyPointer,
     url: &str,
@@ -176,7 +181,7 @@ async fn ask_provider<H: Host>(
                 payload: &[],
             };
             let region = region(manifest, key);
-            let now = call.host.now_ms();
+            let now = host.now_ms();
             signed = lockgate_sigv4::sign(&credentials, region, "bedrock", &request, now);
             set.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
             credential = credentials.session_token.as_ref().map(|token| Credential {
@@ -186,8 +191,7 @@ async fn ask_provider<H: Host>(
             });
         }
     }
-    let sent = call
-        .host
+    let sent = host
         .fetch(Outbound {
             method: Method::GET,
             url,
@@ -211,7 +215,7 @@ async fn ask_provider<H: Host>(
             &Said::default(),
         );
     }
-    let said = match call.host.read(reply.body, MAX_ERROR_BYTES).await {
+    let said = match host.read(reply.body, MAX_ERROR_BYTES).await {
         Ok(body) => Said::read(body.as_ref()),
         Err(_) => Said::default(),
     };

@@ -1,4 +1,5 @@
-//! The management plane, `/api`: workspaces, provider keys, agents, gateways, gateway keys, providers, the request log.
+//! The management plane, `/api`: workspaces, provider keys, agents, gateways, gateway keys, providers, the request log,
+//! and the tick that does what is due.
 //!
 //! It reads the authority, never a snapshot, and answers a change only when no lease granted before it can still run
 //! (`lockgate_workspace::ask`).
@@ -15,6 +16,7 @@ mod requests;
 mod respond;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod spin;
+mod tick;
 mod workspaces;
 
 use std::rc::Rc;
@@ -133,6 +135,7 @@ async fn dispatch<H: Host>(
         ("DELETE", ["gateway-keys", id]) => gateway_keys::revoke(&call, id).await,
 
         ("GET", ["requests"]) => requests::list(&call).await,
+        ("POST", ["tick"]) => tick::tick(&call).await,
 
         (_, [kind @ ("agents" | "gateways"), rest @ ..]) => {
             let kind = if *kind == "agents" {
@@ -167,7 +170,7 @@ fn missing(method: &str, segments: &[&str]) -> Refusal {
         ["provider-keys", _, "secret"] | ["provider-keys" | "agents" | "gateways", _, "tags"] => {
             "PUT"
         }
-        ["provider-keys", _, "check"] => "POST",
+        ["provider-keys", _, "check"] | ["tick"] => "POST",
         ["providers" | "requests" | "healthz" | "openapi.json"] => "GET",
         _ => {
             return Refusal::new(Code::NOT_FOUND, format!("There is no /api/{path}."))

@@ -29,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
         another_key_takes_over,
         a_check_clears_the_mark,
         options,
+        ticks_check_what_is_due[process],
     ]
 }
 
@@ -427,4 +428,57 @@ fn options(env: &Env) {
     let listed = provider(&tenant, "azure-openai");
     assert_eq!(listed["options"][0]["name"], "resource");
     assert_eq!(listed["key_count"], 2);
+}
+
+/// Everything that was never looked at is due, in every workspace; what has just been looked at is not. On a gateway of
+/// its own: a tick reaches the workspaces of all tests.
+fn ticks_check_what_is_due(env: &Env) {
+    // Without leases no write waits.
+    let gateway = env.plan().set("LOCKGATE_LEASE_MS", "0").start();
+    let tenants: Vec<Tenant<'_>> = ["good", "revoked"]
+        .into_iter()
+        .map(|mark| Tenant::with_secret(&gateway, secret(mark)))
+        .collect();
+    for n in 0..22 {
+        let mut body = key_body("openai", &format!("more {n}"), &secret("more"));
+        body["base_url"] = json!(base_url(&tenants[0].mock));
+        create(&tenants[0], &body);
+    }
+    let disabled = create(&tenants[0], &json!({"provider": "ollama", "name": "off"}));
+    let off = Call::new("PATCH", &path(&disabled)).json(&json!({"enabled": false}));
+    tenants[0].api(off).expect(200);
+
+    let tick = || {
+        let reply = gateway.api("default", Call::post("/api/tick")).expect(200);
+        assert!(!reply.text().contains(MARK), "{}", reply.text());
+        let reply = reply.json();
+        let checked = reply["checked"].as_array().unwrap().clone();
+        (checked, reply["more"] == true)
+    };
+    let (first, more) = tick();
+    assert_eq!((first.len(), more), (20, true), "{first:?}");
+    let (second, more) = tick();
+    assert_eq!((second.len(), more), (4, false), "{second:?}");
+    assert_eq!(tick(), (Vec::new(), false));
+    let all = [first, second].concat();
+    let invalid: Vec<&Value> = all.iter().filter(|one| one["health"] != "ok").collect();
+    assert_eq!(
+        invalid,
+        [&json!({
+            "workspace": tenants[1].workspace,
+            "provider": "openai",
+            "provider_key": "main",
+            "health": "invalid",
+        })]
+    );
+    for (tenant, health) in tenants.iter().zip(["ok", "invalid"]) {
+        assert_eq!(get(tenant, &tenant.provider_key)["health"], health);
+    }
+    assert_eq!(get(&tenants[0], &disabled)["checked_at"], Value::Null);
+    assert_eq!(tenants[0].sent().len(), 23);
+    // A new secret is due at once.
+    tenants[1].rotate(&secret("good"));
+    let (checked, _) = tick();
+    assert_eq!((checked.len(), &checked[0]["health"]), (1, &json!("ok")));
+    gateway.stop();
 }

@@ -1,0 +1,251 @@
+//! `POST /api/tick`: what is due of the scheduled work, bounded, for engines without a timer. As yet that is checking provider
+//! keys (FEATURES A6).
+//!
+//! It keeps no place: each call begins at a workspace that chance picks, and in each with the key that was looked at
+//! longest ago, so that repeated calls come round to all of them, however many there are.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use lockgate_host::Host;
+use lockgate_providers::call::health_url;
+use lockgate_refusal::Refusal;
+use lockgate_workspace::question::{Page, Question, Reply};
+use lockgate_workspace::resource::{ProviderKey, Workspace};
+use lockgate_workspace::{AskError, REGISTRY};
+use serde_json::{Value, json};
+
+use crate::Call;
+use crate::check::look;
+use crate::respond::{self, value};
+
+/// A key is checked again after so long.
+const DUE_MS: u64 = 5 * 60_000;
+/// Keys that one call checks.
+const MAX_KEYS: usize = 20;
+/// Checks under way at once: Workers have six connections.
+const AT_ONCE: usize = 5;
+/// Workspaces that one call looks into.
+const MAX_VISITS: usize = 50;
+/// Workspaces, and keys of each, that are known at all.
+const MAX_LISTED: u32 = 10_000;
+
+pub(crate) async fn tick<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    call.body.nothing()?;
+    let mut workspaces = turned(workspaces(call).await?, chance(call.host));
+    let mut more = workspaces.len() > MAX_VISITS;
+    workspaces.truncate(MAX_VISITS);
+    let (mut checked, mut room) = (Vec::new(), MAX_KEYS);
+    for workspace in &workspaces {
+        if room == 0 {
+            more = true;
+            break;
+        }
+        let Ok(Reply::ProviderKeys(keys)) = call
+            .ask_of(&workspace.id, Question::ListProviderKeys(everything()))
+            .await
+        else {
+            // One that is just being removed keeps none of the others from their turn.
+            continue;
+        };
+        let mut due = due(keys, call.host.now_ms());
+        more |= due.len() > room;
+        due.truncate(room);
+        room -= due.len();
+        for group in due.chunks(AT_ONCE) {
+            let looks = group.iter().map(|key| one(call, workspace, key)).collect();
+            checked.extend(all(looks).await.into_iter().flatten());
+        }
+    }
+    Ok(value(200, json!({"checked": checked, "more": more})))
+}
+
+/// Checks one key; `None` where it is gone meanwhile or cannot be unsealed, which its own check tells.
+async fn one<H: Host>(
+    call: &Call<'_, H>,
+    workspace: &Workspace,
+    key: &ProviderKey,
+) -> Option<Value> {
+    let check = look(call.host, &call.settings, &workspace.id, &key.id)
+        .await
+        .ok()?;
+    Some(json!({
+        "workspace": workspace.name,
+        "provider": key.provider,
+        "provider_key": key.name,
+        "health": check.health,
+    }))
+}
+
+fn everything() -> Page {
+    Page {
+        limit: MAX_LISTED,
+        after: None,
+    }
+}
+
+async fn workspaces<H: Host>(call: &Call<'_, H>) -> Result<Vec<Workspace>, Refusal> {
+    match call
+        .ask_of(REGISTRY, Question::ListWorkspaces(everything()))
+        .await?
+    {
+        Reply::Workspaces(workspaces) => Ok(workspaces),
+        _ => Err(AskError::Mismatch.into()),
+    }
+}
+
+fn chance<H: Host>(host: &H) -> usize {
+    let mut bytes = [0; 2];
+    host.random(&mut bytes);
+    usize::from(u16::from_le_bytes(bytes))
+}
+
+/// The same items in the same order, begun at the one that `start` falls on.
+fn turned<T>(mut items: Vec<T>, start: usize) -> Vec<T> {
+    let start = start.checked_rem(items.len()).unwrap_or_default();
+    items.rotate_left(start);
+    items
+}
+
+/// The enabled keys that have a call to be checked by and were not looked at for a while, those never looked at first.
+fn due(keys: Vec<ProviderKey>, now_ms: u64) -> Vec<ProviderKey> {
+    let mut due: Vec<ProviderKey> = keys
+        .into_iter()
+        .filter(|key| {
+            let fresh = |at: u64| at <= now_ms && now_ms - at < DUE_MS;
+            key.enabled && !key.checked_at.is_some_and(|at| fresh(at.0)) && can_be_checked(key)
+        })
+        .collect();
+    due.sort_by_key(|key| key.checked_at);
+    due
+}
+
+fn can_be_checked(key: &ProviderKey) -> bool {
+    lockgate_providers::find(&key.provider).is_some_and(|manifest| {
+        let url = health_url(manifest, key.base_url.as_deref(), &key.options);
+        matches!(url, Ok(Some(_)))
+    })
+}
+
+/// What each of `works` comes to, in their order, all under way at once.
+async fn all<T>(works: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut works: Vec<_> = works
+        .into_iter()
+        .map(|work| (Box::pin(work), None))
+        .collect();
+    poll_fn(|context| {
+        let mut pending = false;
+        for (work, done) in &mut works {
+            if done.is_none() {
+                match Pin::as_mut(work).poll(context) {
+                    Poll::Ready(result) => *done = Some(result),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    works.into_iter().filter_map(|(_, done)| done).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use lockgate_workspace::resource::{Health, ManagedBy, Timestamp};
+    use std::collections::BTreeMap;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    const NOW: u64 = 1_800_000_000_000;
+
+    fn key(name: &str, provider: &str, checked_at: Option<u64>) -> ProviderKey {
+        ProviderKey {
+            id: format!("pk_{name}"),
+            provider: provider.into(),
+            name: name.into(),
+            masked: String::new(),
+            version: 1,
+            base_url: None,
+            options: BTreeMap::new(),
+            default: false,
+            enabled: true,
+            tags: BTreeMap::new(),
+            health: Health::Unknown,
+            health_detail: None,
+            checked_at: checked_at.map(Timestamp),
+            managed_by: ManagedBy::Manual,
+            created_at: Timestamp(0),
+            rotated_at: None,
+            last_used_at: None,
+            versions: Vec::new(),
+            revision: 1,
+        }
+    }
+
+    #[test]
+    fn keys_are_due_in_turn() {
+        let mut off = key("off", "openai", None);
+        off.enabled = false;
+        let keys = vec![
+            key("fresh", "openai", Some(NOW - DUE_MS + 1)),
+            key("old", "openai", Some(NOW - DUE_MS)),
+            key("older", "mistral", Some(NOW - 2 * DUE_MS)),
+            key("never", "openai", None),
+            off,
+            // It has no call to be checked by, and this one needs an option for it.
+            key("perplexity", "perplexity", None),
+            key("azure", "azure-openai", None),
+            key("nobody", "no-such-provider", None),
+            // The clock has stepped back since.
+            key("later", "openai", Some(NOW + 60_000)),
+        ];
+        let due = due(keys, NOW);
+        let due: Vec<&str> = due.iter().map(|key| key.name.as_str()).collect();
+        assert_eq!(due, ["never", "older", "old", "later"]);
+    }
+
+    #[test]
+    fn a_turn_begins_anywhere_and_takes_all() {
+        assert_eq!(turned(vec![1, 2, 3], 0), [1, 2, 3]);
+        assert_eq!(turned(vec![1, 2, 3], 7), [2, 3, 1]);
+        assert!(turned(Vec::<u8>::new(), 7).is_empty());
+    }
+
+    #[test]
+    fn work_is_under_way_together_and_comes_back_in_order() {
+        let begun = std::cell::Cell::new(0);
+        let work = |n: u32, rounds: u32| {
+            let begun = &begun;
+            async move {
+                begun.set(begun.get() + 1);
+                let mut left = rounds;
+                poll_fn(|_| {
+                    left = left.saturating_sub(1);
+                    if left == 0 {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                })
+                .await;
+                n
+            }
+        };
+        let mut works = pin!(all(vec![work(1, 3), work(2, 1), work(3, 2)]));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(works.as_mut().poll(&mut context).is_pending());
+        assert_eq!(begun.get(), 3);
+        assert!(works.as_mut().poll(&mut context).is_pending());
+        assert_eq!(
+            works.as_mut().poll(&mut context),
+            Poll::Ready(vec![1, 2, 3])
+        );
+    }
+}
