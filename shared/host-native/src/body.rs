@@ -2,13 +2,17 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming as Hyper;
 use lockgate_host::ReadError;
 use tokio::time::timeout;
+
+use crate::upload::Upload;
+use crate::upstream::Silence;
 
 /// How long a client's body may be silent while it is read.
 const REQUEST_IDLE: Duration = Duration::from_secs(30);
@@ -67,6 +71,15 @@ impl Body {
             },
             Kind::Provider { stream, idle } => Source::Stream(stream, idle),
             Kind::Bytes(bytes) => Source::Bytes(bytes),
+        }
+    }
+
+    /// As the body of a request to a provider, unread.
+    pub(crate) fn into_upload(self) -> Upload {
+        match self.0 {
+            Kind::Request(unread) => Upload::Client(Silence::new(REQUEST_IDLE), unread),
+            Kind::Provider { stream, .. } => Upload::Provider(stream),
+            Kind::Bytes(bytes) => Upload::Bytes(bytes),
         }
     }
 
@@ -130,10 +143,39 @@ async fn next(stream: &mut Hyper, idle: Duration) -> Result<Option<Bytes>, ReadE
 }
 
 /// A client's body. What is left of it when it is dropped is discarded, within bounds, beside the answer.
-struct Unread {
+pub(crate) struct Unread {
+    /// Taken when it has come to its end.
     stream: Option<Hyper>,
     /// The client waits for `100 Continue` before it sends anything: then there is nothing to discard.
     expects: bool,
+}
+
+impl Unread {
+    /// The next frame. A client that waits for `100 Continue` gets it now, and begins to send.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(None);
+        };
+        self.expects = false;
+        let frame = Pin::new(stream).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
+            self.stream = None;
+        }
+        frame
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.stream.as_ref().is_none_or(Hyper::is_end_stream)
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.stream
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Hyper::size_hint)
+    }
 }
 
 impl Drop for Unread {

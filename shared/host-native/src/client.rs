@@ -17,7 +17,6 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::body::Source;
 use crate::upload::Upload;
 use crate::{Body, NativeHeaders, NativeHost};
 
@@ -148,10 +147,7 @@ fn request(outbound: Outbound<'_, NativeHost>) -> Result<Request<Upload>, FetchE
         OutboundBody::Empty => Upload::Bytes(Bytes::new()),
         OutboundBody::Payload(bytes) => Upload::Bytes(bytes),
         OutboundBody::Bytes(bytes) => Upload::Bytes(Bytes::from(bytes)),
-        OutboundBody::Stream(body) => match body.into_source() {
-            Source::Stream(stream, _) => Upload::Stream(stream),
-            Source::Bytes(bytes) => Upload::Bytes(bytes),
-        },
+        OutboundBody::Stream(body) => body.into_upload(),
     };
     let mut headers = HeaderMap::with_capacity(outbound.set.len() + 16);
     if let Some((from, names)) = outbound.forward {
