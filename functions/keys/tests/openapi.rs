@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 const KEYS: &str = include_str!("../src/lib.rs");
-const SURFACE: &str = include_str!("../../proxy/src/surface.rs");
+const ENDPOINT: &str = include_str!("../../proxy/src/endpoint.rs");
 const BILLING: &str = include_str!("../../billing/src/lib.rs");
 const ERRORS: &str = include_str!("../../../docs/errors.md");
 
@@ -66,6 +66,19 @@ fn path(pattern: &str) -> String {
         .collect()
 }
 
+/// The same for a pattern in which one segment may be `"a" | "b"`.
+fn alternatives(pattern: &str) -> Vec<String> {
+    let Some((before, after)) = pattern.split_once(" | ") else {
+        return vec![path(pattern)];
+    };
+    // What ends before the bar, and what begins after it.
+    let open = before.rfind([',', '[']).unwrap() + 1;
+    let close = after.find([',', ']']).unwrap();
+    let one = format!("{before}{}", &after[close..]);
+    let other = format!("{}{after}", &before[..open]);
+    [alternatives(&one), alternatives(&other)].concat()
+}
+
 /// The operations of the three dispatchers.
 fn dispatched() -> Operations {
     let mut operations = Operations::new();
@@ -103,19 +116,21 @@ fn dispatched() -> Operations {
         }
     }
 
-    // `"/v1/embeddings" => (Self::Forward(…), Method::POST),`
-    for line in SURFACE
-        .lines()
-        .filter(|line| line.trim().starts_with("\"/v1/"))
-    {
-        let method = if line.contains("Method::POST") {
-            "POST"
-        } else {
-            "GET"
+    // `["audio", "transcriptions" | "translations"] => (Surface::Audio, BodyKind::Form, POST),`
+    for line in ENDPOINT.lines().map(str::trim) {
+        let Some((pattern, call)) = line.split_once(" => (Surface::") else {
+            continue;
         };
-        add(method, quoted(line)[0].to_owned());
+        let constant = call.rsplit_once(", ").unwrap().1;
+        let constant = constant.strip_suffix("),").expect("methods at the end");
+        for path in alternatives(pattern) {
+            for method in constant.split('_') {
+                add(method, format!("/v1{path}"));
+            }
+        }
     }
-    assert!(SURFACE.contains("strip_prefix(\"/v1/models/\")"));
+    assert!(ENDPOINT.contains("rest.strip_prefix(\"models\")"));
+    add("GET", "/v1/models".to_owned());
     add("GET", "/v1/models/{}".to_owned());
 
     // `"/webhooks/stripe" => "STRIPE_WEBHOOK_SECRET",`
@@ -131,7 +146,16 @@ fn dispatched() -> Operations {
 
 #[test]
 fn what_is_documented_is_what_is_served() {
-    let (documented, dispatched) = (documented(&document()), dispatched());
+    let (mut documented, dispatched) = (documented(&document()), dispatched());
+    // Azure's paths are further names of the same calls: one stands for all.
+    let (azure, rest) = documented
+        .into_iter()
+        .partition::<Operations, _>(|(_, path)| path.starts_with("/openai/"));
+    documented = rest;
+    for (method, path) in azure {
+        let same = path.replace("/openai/deployments/{}", "/v1");
+        assert!(documented.contains(&(method, same)), "{path}");
+    }
     let only = |a: &Operations, b: &Operations| a.difference(b).cloned().collect::<Vec<_>>();
     assert_eq!(
         only(&documented, &dispatched),
@@ -149,6 +173,10 @@ fn what_is_documented_is_what_is_served() {
         ("PUT", "/api/provider-keys/{}/secret"),
         ("PUT", "/api/gateways/{}/tags"),
         ("POST", "/v1/chat/completions"),
+        ("DELETE", "/v1/responses/{}"),
+        ("POST", "/v1/audio/translations"),
+        ("GET", "/v1/batches"),
+        ("POST", "/v1/uploads/{}/complete"),
         ("POST", "/webhooks/standard"),
     ] {
         assert!(dispatched.contains(&(method.to_owned(), path.to_owned())));
