@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::answer::{Answer, Choice, Citation, Finish, Usage};
 use crate::error::Failure;
-use crate::json::Json;
+use crate::json::{Json, Object, Writer};
 use crate::request::{Content, Part};
 
 /// Something that happens in a stream.
@@ -143,7 +143,9 @@ impl Collector {
             }
             Event::Logprobs { choice, logprobs } => {
                 if let Some(choice) = self.choice(choice) {
-                    choice.logprobs = Some(logprobs.into_owned());
+                    let all = choice.logprobs.take();
+                    let joined = all.and_then(|all| joined_logprobs(&all, &logprobs));
+                    choice.logprobs = Some(joined.unwrap_or_else(|| logprobs.into_owned()));
                 }
             }
             Event::Finish { choice, finish } => {
@@ -186,6 +188,30 @@ impl Collector {
 
 fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
+}
+
+/// Log probabilities of what came before, and of what comes after it.
+fn joined_logprobs(all: &Json<'_>, more: &Json<'_>) -> Option<Json<'static>> {
+    let mut all = Object::parse(all.as_str()).ok()?;
+    let mut more = Object::parse(more.as_str()).ok()?;
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out);
+    writer.open();
+    for name in ["content", "refusal"] {
+        let (before, after) = (all.array(name).ok()?, more.array(name).ok()?);
+        writer.key(name);
+        if before.is_none() && after.is_none() {
+            writer.null();
+            continue;
+        }
+        writer.open_array();
+        for raw in before.into_iter().chain(after).flatten() {
+            writer.raw(&raw.into());
+        }
+        writer.close_array();
+    }
+    writer.close();
+    Json::parse(String::from_utf8(out).ok()?.into())
 }
 
 fn begun(kind: PartKind<'_>) -> Content<'static> {

@@ -383,7 +383,7 @@ fn write_choice(writer: &mut Writer<'_>, choice: &Choice<'_>, index: u64, old: b
         None => writer.null(),
     };
     writer.text_field_if("reasoning_content", reasoning::joined(parts).as_deref());
-    reasoning::write_details(writer, parts);
+    reasoning::write_details(writer, 0, parts.iter().map(|part| &part.content));
     write_annotations(writer, parts);
     let old_call = write_calls(writer, parts, old);
     writer.close().key("logprobs");

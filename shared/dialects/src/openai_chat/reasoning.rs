@@ -59,7 +59,8 @@ fn or_text<'a>(details: Vec<Part<'a>>, text: Option<Cow<'a, str>>) -> Vec<Part<'
         .collect()
 }
 
-fn detail(raw: Raw<'_>) -> Result<Content<'_>, Problem> {
+/// One of the details.
+pub(super) fn detail(raw: Raw<'_>) -> Result<Content<'_>, Problem> {
     let mut object = Object::of(raw)?;
     let kind = object.required_text("type")?;
     let id = object.text("id")?;
@@ -143,29 +144,32 @@ pub(super) fn joined<'a>(parts: &'a [Part<'_>]) -> Option<Cow<'a, str>> {
     })
 }
 
-/// Whether a thought among them is sealed or has a proof.
-pub(super) fn have_proof(parts: &[Part<'_>]) -> bool {
-    parts.iter().any(|part| {
-        matches!(
-            part.content,
-            Content::Redacted { .. }
-                | Content::Reasoning {
-                    signature: Some(_),
-                    ..
-                }
-        )
-    })
+/// Whether a thought is sealed or has a proof.
+pub(super) fn has_proof(content: &Content<'_>) -> bool {
+    matches!(
+        content,
+        Content::Redacted { .. }
+            | Content::Reasoning {
+                signature: Some(_),
+                ..
+            }
+    )
 }
 
-/// Writes `reasoning_details`, where the thoughts have proofs; without them the text alone says it all.
-pub(super) fn write_details(writer: &mut Writer<'_>, parts: &[Part<'_>]) {
-    if !have_proof(parts) {
-        return;
+/// Writes `reasoning_details`, where the thoughts have proofs; without them the text alone says it all. They are numbered
+/// from `index` on; how many there were.
+pub(super) fn write_details<'a>(
+    writer: &mut Writer<'_>,
+    index: u64,
+    thoughts: impl Iterator<Item = &'a Content<'a>> + Clone,
+) -> u64 {
+    if !thoughts.clone().any(has_proof) {
+        return 0;
     }
     writer.key("reasoning_details").open_array();
-    let mut index = 0;
-    for part in parts {
-        match &part.content {
+    let mut next = index;
+    for content in thoughts {
+        match content {
             Content::Reasoning {
                 text,
                 signature,
@@ -186,10 +190,11 @@ pub(super) fn write_details(writer: &mut Writer<'_>, parts: &[Part<'_>]) {
             }
             _ => continue,
         }
-        writer.key("index").integer(index).close();
-        index += 1;
+        writer.key("index").integer(next).close();
+        next += 1;
     }
     writer.close_array();
+    next - index
 }
 
 /// Writes a call's proof.

@@ -47,6 +47,7 @@ struct ChunkDelta<'a> {
     refusal: Option<Raw<'a>>,
     reasoning_content: Option<Raw<'a>>,
     reasoning: Option<Raw<'a>>,
+    reasoning_details: Option<Vec<Raw<'a>>>,
     tool_calls: Option<Vec<CallDelta<'a>>>,
     function_call: Option<FunctionDelta<'a>>,
     annotations: Option<Vec<Raw<'a>>>,
@@ -98,6 +99,7 @@ enum Open {
     Nothing,
     Text,
     Reasoning,
+    Sealed,
     Refusal,
     Call {
         number: u64,
@@ -249,10 +251,15 @@ impl ChoiceReader<'_, '_> {
         if let Some(thought) = thought.and_then(word) {
             self.add(Open::Reasoning, thought)?;
         }
+        for raw in delta.reasoning_details.into_iter().flatten() {
+            if let Ok(detail) = reasoning::detail(raw) {
+                self.detail(detail)?;
+            }
+        }
         if let Some(raw) = delta.content {
             self.content(raw).map_err(|problem| problem.at("content"))?;
         }
-        for raw in delta.annotations.unwrap_or_default() {
+        for raw in delta.annotations.into_iter().flatten() {
             if self.state.open == Open::Text
                 && let Ok(Some(citation)) = citation(raw)
             {
@@ -276,6 +283,25 @@ impl ChoiceReader<'_, '_> {
             };
             self.call(call)
                 .map_err(|problem| problem.at("function_call"))?;
+        }
+        Ok(())
+    }
+
+    /// What a thought has beside its text, which has come in a field of its own.
+    fn detail(&mut self, detail: Content<'_>) -> Result<(), Problem> {
+        match detail {
+            Content::Reasoning {
+                signature: Some(signature),
+                ..
+            } if self.state.open == Open::Reasoning => {
+                self.more(Delta::Signature(signature));
+                // The proof is of all of the thought; what comes now is another.
+                self.state.open = Open::Nothing;
+            }
+            Content::Redacted { data } => {
+                self.begin(Open::Sealed, PartKind::Redacted { data })?;
+            }
+            _ => {}
         }
         Ok(())
     }

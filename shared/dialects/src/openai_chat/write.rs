@@ -1,7 +1,7 @@
 //! Writes streams of Chat Completions: <https://platform.openai.com/docs/api-reference/chat-streaming/streaming>.
 //!
-//! What belongs to a whole text or thought (citations, proofs) comes in one chunk before the choice's last, since clients
-//! that put chunks together cannot add to lists whose elements have no number.
+//! Citations come in one chunk before the choice's last, since clients that put chunks together cannot add to lists whose
+//! elements have no number; a thought that has a proof is told once more with it, when it is at its end.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::answer::{Citation, Reason, Usage};
 use crate::dialect::Reply;
 use crate::event::{Delta, Event, PartKind};
 use crate::json::Writer;
-use crate::request::{Content, Part};
+use crate::request::Content;
 use crate::sse;
 use crate::translate::EncodeStream;
 
@@ -53,8 +53,10 @@ struct State {
     citations: Vec<Citation<'static>>,
     /// Those of the texts before, and from where to where those texts go.
     annotations: Vec<(Citation<'static>, u64, u64)>,
-    /// Thoughts, which are told once more if one has a proof.
-    thoughts: Vec<Part<'static>>,
+    /// The thought under way, which is told once more at its end if it has a proof.
+    thought: Option<Content<'static>>,
+    /// How many have been told so.
+    proofs: u64,
 }
 
 impl StreamEncoder {
@@ -177,20 +179,18 @@ impl StreamEncoder {
                 state.calls += 1;
                 state.bare_call = true;
             }
-            PartKind::Reasoning { id } => state.thoughts.push(
-                Content::Reasoning {
+            PartKind::Reasoning { id } => {
+                state.thought = Some(Content::Reasoning {
                     text: "".into(),
                     signature: None,
                     id: id.as_deref().map(|id| Cow::Owned(id.to_owned())),
-                }
-                .into(),
-            ),
-            PartKind::Redacted { data } => state.thoughts.push(
-                Content::Redacted {
+                });
+            }
+            PartKind::Redacted { data } => {
+                state.thought = Some(Content::Redacted {
                     data: Cow::Owned(data.clone().into_owned()),
-                }
-                .into(),
-            ),
+                });
+            }
             PartKind::Text => {}
         }
         if !first && !matches!(kind, PartKind::ToolCall { .. }) {
@@ -217,7 +217,15 @@ impl StreamEncoder {
         state
             .annotations
             .extend(ended.map(|citation| (citation, before, now)));
-        if state.bare_call {
+        let bare_call = state.bare_call;
+        let index = state.proofs;
+        if let Some(thought) = state.thought.take().filter(reasoning::has_proof) {
+            state.proofs += 1;
+            self.chunk(choice, out, |writer| {
+                reasoning::write_details(writer, index, std::iter::once(&thought));
+            });
+        }
+        if bare_call {
             self.arguments(choice, "{}", out);
         }
     }
@@ -281,11 +289,7 @@ impl StreamEncoder {
         match field {
             "content" => state.now += more.chars().count() as u64,
             "reasoning_content" => {
-                if let Some(Part {
-                    content: Content::Reasoning { text, .. },
-                    ..
-                }) = state.thoughts.last_mut()
-                {
+                if let Some(Content::Reasoning { text, .. }) = &mut state.thought {
                     text.to_mut().push_str(more);
                 }
             }
@@ -304,11 +308,7 @@ impl StreamEncoder {
             return;
         };
         if state.field == Some("reasoning_content") {
-            if let Some(Part {
-                content: Content::Reasoning { signature, .. },
-                ..
-            }) = state.thoughts.last_mut()
-            {
+            if let Some(Content::Reasoning { signature, .. }) = &mut state.thought {
                 signature.get_or_insert_default().to_mut().push_str(more);
             }
             return;
@@ -332,7 +332,6 @@ impl StreamEncoder {
             return;
         };
         let first = !std::mem::replace(&mut state.begun, true);
-        let thoughts = std::mem::take(&mut state.thoughts);
         let annotations = std::mem::take(&mut state.annotations);
         let word = match finish_word(reason, state.refused) {
             "tool_calls" if old => "function_call",
@@ -348,11 +347,6 @@ impl StreamEncoder {
                     write_citation(writer, citation, *before, *now);
                 }
                 writer.close_array();
-            });
-        }
-        if reasoning::have_proof(&thoughts) {
-            self.chunk(choice, out, |writer| {
-                reasoning::write_details(writer, &thoughts);
             });
         }
         self.chunk_with(choice, out, |_| {}, None, Some(word));
