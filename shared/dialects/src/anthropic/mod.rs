@@ -73,7 +73,7 @@ pub fn support(feature: Feature) -> Support {
         | Feature::TopK
         | Feature::ReasoningHistory
         | Feature::Cache => Kept,
-        Feature::ToolOther => Lacking("it has only its own, whose types end in a date"),
+        Feature::ToolOther => Mapped("its own only, whose types end in a date"),
         Feature::JsonMode => Lacking("it must be given a schema"),
         Feature::Metadata => Lacking("it takes the user's id only"),
         Feature::State => Lacking("only OpenAI's Responses API keeps anything"),
