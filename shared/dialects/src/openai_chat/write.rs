@@ -125,32 +125,29 @@ impl StreamEncoder {
     ) {
         sse::event(out, None, |out| {
             out.extend_from_slice(&self.head);
-            let mut writer = Writer::new(out);
-            writer
-                .open()
-                .key("index")
-                .integer(choice.into())
-                .key("delta")
-                .open();
-            delta(&mut writer);
-            writer.close();
+            // In plain bytes what is in every chunk.
+            out.extend_from_slice(b"{\"index\":");
+            Writer::new(out).integer(choice.into());
+            out.extend_from_slice(b",\"delta\":{");
+            delta(&mut Writer::new(out));
             match logprobs {
                 Some(logprobs) => {
-                    writer.key("logprobs");
+                    out.extend_from_slice(b"},\"logprobs\":");
                     // White space outside of texts, where a provider sent some, may be line breaks.
                     out.extend(logprobs.bytes().map(|byte| match byte {
                         b'\n' | b'\r' => b' ',
                         byte => byte,
                     }));
                 }
-                None => out.extend_from_slice(b",\"logprobs\":null"),
+                None => out.extend_from_slice(b"},\"logprobs\":null"),
             }
-            let mut writer = Writer::new(out);
-            writer.key("finish_reason");
+            out.extend_from_slice(b",\"finish_reason\":");
             match finish {
-                Some(word) => writer.text(word),
-                None => writer.null(),
-            };
+                Some(word) => {
+                    Writer::new(out).text(word);
+                }
+                None => out.extend_from_slice(b"null"),
+            }
             out.extend_from_slice(b"}]");
             if self.tells_usage {
                 out.extend_from_slice(b",\"usage\":null");
