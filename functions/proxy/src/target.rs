@@ -113,7 +113,7 @@ fn without_model(
             Code::PROVIDER_NOT_READY,
             format!(
                 "No provider with a key in this workspace has {}.",
-                words(surface)
+                surface.title()
             ),
         )
         .reason("missing_provider_key")
@@ -124,7 +124,7 @@ fn without_model(
                 Code::INVALID_REQUEST,
                 format!(
                     "The call names no model, and several providers have {}: {}.",
-                    words(surface),
+                    surface.title(),
                     slugs.join(", ")
                 ),
             )
@@ -137,23 +137,7 @@ fn without_model(
 fn lacks(surface: Surface, manifest: &Manifest) -> Refusal {
     Refusal::new(
         Code::UNSUPPORTED_FEATURE,
-        format!("{} has no {}.", manifest.title, words(surface)),
+        format!("{} has no {}.", manifest.title, surface.title()),
     )
     .provider(manifest.slug)
-}
-
-fn words(surface: Surface) -> &'static str {
-    match surface {
-        Surface::Chat => "chat completions",
-        Surface::Responses => "responses",
-        Surface::Messages => "messages",
-        Surface::CountTokens => "counting of tokens",
-        Surface::Completions => "completions",
-        Surface::Embeddings => "embeddings",
-        Surface::Images => "images",
-        Surface::Audio => "audio",
-        Surface::Moderations => "moderations",
-        Surface::Files => "files",
-        Surface::Batches => "batches",
-    }
 }
