@@ -340,7 +340,7 @@ impl<'a> Reader<'a> {
         };
         let Some(content) = content else {
             let kind: String = kind.chars().take(64).collect();
-            let why = format!("is of the type `{kind}`, which cannot be said to this provider");
+            let why = format!("is of the type `{kind}`, which the gateway cannot translate");
             return Err(Problem::new(why));
         };
         let cache = self.cache(&mut object)?;
@@ -491,13 +491,16 @@ fn thinking(mut object: Object<'_>) -> Result<Reasoning<'_>, Problem> {
     let mode = match &*object.required_text("type")? {
         "enabled" => ReasoningMode::On,
         "adaptive" => ReasoningMode::Adaptive,
-        "disabled" => {
+        "disabled" | "between_tools" => {
             return Ok(Reasoning {
                 mode: ReasoningMode::Off,
                 ..Reasoning::default()
             });
         }
-        _ => return Err(Problem::new("must be enabled, adaptive or disabled").at("type")),
+        _ => {
+            let types = "must be enabled, adaptive, disabled or between_tools";
+            return Err(Problem::new(types).at("type"));
+        }
     };
     let told = object.text("display")?.is_none_or(|how| how != "omitted");
     Ok(Reasoning {

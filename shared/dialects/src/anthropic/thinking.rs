@@ -31,6 +31,7 @@ pub(super) struct Plan<'r> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Thinking {
     Off,
+    BetweenTools,
     Budget(u64),
     Adaptive,
 }
@@ -91,6 +92,9 @@ impl<'r> Plan<'r> {
             Some(false) if version.always_thinks() => {
                 let why = "this model always thinks";
                 notes.lost(Feature::ReasoningOff, "reasoning_effort", why)?;
+            }
+            Some(false) if version.thinks_between_tools() => {
+                self.thinking = Some(Thinking::BetweenTools);
             }
             Some(false) => self.thinking = able.then_some(Thinking::Off),
             Some(true) if !able => {
@@ -186,11 +190,14 @@ impl<'r> Plan<'r> {
             (Some(effort), _) => effort,
             (None, _) => return Ok(()),
         };
-        if version.takes_effort(effort) {
+        // Neither goes with the least thinking.
+        let too_high =
+            self.thinking == Some(Thinking::BetweenTools) && matches!(effort, "xhigh" | "max");
+        if version.takes_effort(effort) && !too_high {
             self.effort = Some(Cow::Borrowed(effort));
         } else if version.takes_effort("high") && matches!(effort, "xhigh" | "max") {
             notes.warn(format!(
-                "the effort {effort} was sent as high: this model has no higher one"
+                "the effort {effort} was sent as high: there is no higher one for this model here"
             ));
             self.effort = Some(Cow::Borrowed("high"));
         } else if self.thinking.is_some() {
@@ -263,13 +270,14 @@ impl<'r> Plan<'r> {
             writer.key("thinking").open();
             match thinking {
                 Thinking::Off => writer.text_field("type", "disabled"),
+                Thinking::BetweenTools => writer.text_field("type", "between_tools"),
                 Thinking::Adaptive => writer.text_field("type", "adaptive"),
                 Thinking::Budget(budget) => {
                     writer.text_field("type", "enabled");
                     writer.key("budget_tokens").integer(budget)
                 }
             };
-            if self.told && thinking != Thinking::Off {
+            if self.told && matches!(thinking, Thinking::Budget(_) | Thinking::Adaptive) {
                 writer.text_field("display", "summarized");
             }
             writer.close();

@@ -16,6 +16,7 @@ pub(super) struct Version {
 enum Family {
     Foreign,
     Opus,
+    Sonnet,
     /// Fable and Mythos, which always think.
     Thinker,
     Other,
@@ -55,6 +56,7 @@ impl Version {
             }
             match word {
                 "opus" => version.family = Family::Opus,
+                "sonnet" => version.family = Family::Sonnet,
                 "fable" | "mythos" => version.family = Family::Thinker,
                 _ => {}
             }
@@ -82,8 +84,14 @@ impl Version {
         match self.family {
             Family::Thinker => true,
             Family::Opus => self.number >= (5, 5),
-            Family::Foreign | Family::Other => false,
+            Family::Foreign | Family::Sonnet | Family::Other => false,
         }
+    }
+
+    /// Thinks least with `thinking.type: between_tools`, which stands for `disabled`:
+    /// <https://platform.claude.com/docs/en/models/sonnet-5-5/migration-guide>.
+    pub(super) fn thinks_between_tools(self) -> bool {
+        self.family == Family::Sonnet && self.number >= (5, 5)
     }
 
     /// This `output_config.effort`.
@@ -132,6 +140,9 @@ mod tests {
         assert_eq!(Version::of("claude-opus-5-5").family, Family::Opus);
         assert_eq!(Version::of("claude-mythos-preview").family, Family::Thinker);
         assert!(Version::of("minimax-m2").is_foreign());
+        assert!(Version::of("claude-sonnet-5-5").thinks_between_tools());
+        assert!(!Version::of("claude-sonnet-5").thinks_between_tools());
+        assert!(!Version::of("claude-haiku-5-5").thinks_between_tools());
     }
 
     #[test]

@@ -215,10 +215,9 @@ fn thinking_is_read_in_each_form() {
     };
     let omitted = r#"{"type":"adaptive","display":"omitted"}"#;
     let summarized = r#"{"type":"adaptive","display":"summarized"}"#;
-    assert_eq!(
-        reasoning(r#"{"type":"disabled"}"#),
-        (ReasoningMode::Off, None, false)
-    );
+    for off in [r#"{"type":"disabled"}"#, r#"{"type":"between_tools"}"#] {
+        assert_eq!(reasoning(off), (ReasoningMode::Off, None, false));
+    }
     assert_eq!(reasoning(omitted), (ReasoningMode::Adaptive, None, false));
     assert_eq!(reasoning(summarized), (ReasoningMode::Adaptive, None, true));
     assert_eq!(
@@ -285,7 +284,7 @@ fn problems_say_where_they_are() {
         ),
         (
             r#"[{"role":"assistant","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}}]}]"#,
-            "messages[0].content[0] is of the type `server_tool_use`, which cannot be said to this provider",
+            "messages[0].content[0] is of the type `server_tool_use`, which the gateway cannot translate",
         ),
         (
             r#"[{"role":"user","content":[{"type":"image","source":{"type":"ftp"}}]}]"#,

@@ -84,7 +84,7 @@ fn an_effort_is_said_as_the_model_takes_it() {
         &effort("xhigh"),
         "claude-opus-4-6",
         r#"20000,"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}"#,
-        "the effort xhigh was sent as high: this model has no higher one",
+        "the effort xhigh was sent as high: there is no higher one for this model here",
     );
     warned(
         &high,
@@ -168,6 +168,11 @@ fn thinking_is_switched_off_where_it_can_be() {
             &request,
             "claude-opus-5",
             r#"20000,"thinking":{"type":"disabled"}"#,
+        );
+        plain(
+            &request,
+            "claude-sonnet-5-5",
+            r#"20000,"thinking":{"type":"between_tools"}"#,
         );
         plain(&request, "claude-3-opus-latest", "20000");
         warned(
