@@ -36,27 +36,28 @@ pub(crate) async fn tick<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, 
     let mut workspaces = turned(workspaces(call).await?, chance(call.host));
     let mut more = workspaces.len() > MAX_VISITS;
     workspaces.truncate(MAX_VISITS);
-    let (mut checked, mut room) = (Vec::new(), MAX_KEYS);
+    let mut waiting: Vec<(&Workspace, ProviderKey)> = Vec::new();
     for workspace in &workspaces {
+        let room = MAX_KEYS.saturating_sub(waiting.len());
         if room == 0 {
             more = true;
             break;
         }
-        let Ok(Reply::ProviderKeys(keys)) = call
-            .ask_of(&workspace.id, Question::ListProviderKeys(everything()))
-            .await
-        else {
+        let question = Question::ListProviderKeys(everything());
+        let Ok(Reply::ProviderKeys(keys)) = call.ask_of(&workspace.id, question).await else {
             // One that is just being removed keeps none of the others from their turn.
             continue;
         };
-        let mut due = due(keys, call.host.now_ms());
+        let due = due(keys, call.host.now_ms());
         more |= due.len() > room;
-        due.truncate(room);
-        room -= due.len();
-        for group in due.chunks(AT_ONCE) {
-            let looks = group.iter().map(|key| one(call, workspace, key)).collect();
-            checked.extend(all(looks).await.into_iter().flatten());
-        }
+        waiting.extend(due.into_iter().take(room).map(|key| (workspace, key)));
+    }
+    let mut checked = Vec::new();
+    for group in waiting.chunks(AT_ONCE) {
+        let looks = group
+            .iter()
+            .map(|(workspace, key)| one(call, workspace, key));
+        checked.extend(all(looks.collect()).await.into_iter().flatten());
     }
     Ok(value(200, json!({"checked": checked, "more": more})))
 }
