@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserializer as _;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -65,6 +65,13 @@ impl From<&serde_json::Value> for Json<'_> {
         Self(Cow::Owned(value.to_string()))
     }
 }
+
+/// Fields of an object that is read field by field, and elements of an array: far more than any API has, and few enough that
+/// a hostile body costs neither time nor memory.
+const MOST_FIELDS: usize = 256;
+const MOST_ELEMENTS: usize = 65_536;
+/// Begins as [`unreadable`] knows our own words.
+const TOO_MANY: &str = "repeats itself: it has more fields than are read";
 
 /// What is wrong with a document, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -256,6 +263,9 @@ impl<'de> Visitor<'de> for Fields {
         let mut fields: Vec<(Cow<'de, str>, Raw<'de>)> = Vec::with_capacity(8);
         while let Some(Name(name)) = map.next_key()? {
             let value = map.next_value()?;
+            if fields.len() == MOST_FIELDS {
+                return Err(serde::de::Error::custom(TOO_MANY));
+            }
             if fields.iter().any(|(field, _)| *field == name) {
                 return Err(serde::de::Error::custom(format_args!("repeats `{name}`")));
             }
@@ -336,7 +346,38 @@ pub fn integer(raw: Raw<'_>) -> Result<u64, Problem> {
 /// # Errors
 /// It is none.
 pub fn elements(raw: Raw<'_>) -> Result<Vec<Raw<'_>>, Problem> {
-    serde_json::from_str(raw.get()).map_err(|_| Problem::new("must be an array"))
+    serde_json::Deserializer::from_str(raw.get())
+        .deserialize_seq(Elements)
+        .map_err(|error| {
+            Problem::new(if error.to_string().starts_with(TOO_LONG) {
+                TOO_LONG
+            } else {
+                "must be an array"
+            })
+        })
+}
+
+const TOO_LONG: &str = "has more elements than are read";
+
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Vec<Raw<'de>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = array.next_element()? {
+            if elements.len() == MOST_ELEMENTS {
+                return Err(serde::de::Error::custom(TOO_LONG));
+            }
+            elements.push(element);
+        }
+        Ok(elements)
+    }
 }
 
 /// The text as a JSON object, as dialects want it that take a tool call's arguments as an object; an empty text, which
@@ -480,5 +521,32 @@ impl<'o> Writer<'o> {
 
     fn quoted(&mut self, text: &str) {
         let _ = serde_json::to_writer(&mut *self.out, text);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_documents_cost_little() {
+        let object = |n: usize| {
+            let fields: Vec<String> = (0..n).map(|at| format!("\"f{at}\":1")).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        assert!(Object::parse(&object(MOST_FIELDS)).is_ok());
+        let problem = Object::parse(&object(1_000_000)).unwrap_err();
+        assert_eq!(problem.message, TOO_MANY);
+        let problem = Object::parse("{\"a\":1,\"\\u0061\":2}").unwrap_err();
+        assert_eq!(problem.message, "repeats `a`");
+        let array = |n: usize| format!("[{}]", vec!["0"; n].join(","));
+        let read = |text: &str| elements(serde_json::from_str(text).unwrap()).map(|all| all.len());
+        assert_eq!(read(&array(MOST_ELEMENTS)), Ok(MOST_ELEMENTS));
+        assert_eq!(
+            read(&array(MOST_ELEMENTS + 1)).unwrap_err().message,
+            TOO_LONG
+        );
+        assert_eq!(read("{}").unwrap_err().message, "must be an array");
     }
 }
