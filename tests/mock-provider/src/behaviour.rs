@@ -116,7 +116,7 @@ impl Behaviour {
                 bytes: count(bytes)?,
             },
             ("invalid-json", []) => Self::InvalidJson,
-            ("tool", []) => Self::Tools(1),
+            ("tool" | "signed-tool", []) => Self::Tools(1),
             ("tools", &[calls]) => {
                 Self::Tools(count(calls).filter(|calls| (1..=8).contains(calls))?)
             }

@@ -206,6 +206,25 @@ impl Writer {
         self.response(&candidates, usage)
     }
 
+    fn part(&self, number: usize, part: &Part) -> Value {
+        match part {
+            Part::Thought(pieces) => json!({"text": pieces.concat(), "thought": true}),
+            // After a thought, the text has its signature.
+            Part::Text(pieces) if number > 0 => {
+                json!({"text": pieces.concat(), "thoughtSignature": SIGNATURE})
+            }
+            Part::Text(pieces) | Part::Refusal(pieces) => json!({"text": pieces.concat()}),
+            Part::Call(name, arguments) => {
+                let args: Value = serde_json::from_str(&arguments.concat()).unwrap_or_default();
+                let mut part = json!({"functionCall": {"name": name, "args": args}});
+                if self.model.ends_with("signed-tool") {
+                    part["thoughtSignature"] = SIGNATURE.into();
+                }
+                part
+            }
+        }
+    }
+
     /// A question that is blocked has no answer at all.
     fn blocked(&self, usage: &Usage) -> Value {
         json!({
@@ -221,7 +240,12 @@ impl Voice for Writer {
         if reply.finish == Finish::Refusal {
             return self.blocked(&reply.usage).to_string().into();
         }
-        let parts: Vec<Value> = reply.parts.iter().enumerate().map(whole).collect();
+        let parts: Vec<Value> = reply
+            .parts
+            .iter()
+            .enumerate()
+            .map(|(number, part)| self.part(number, part))
+            .collect();
         self.parts(&parts, Some(reply.finish), &reply.usage)
             .to_string()
             .into()
@@ -249,7 +273,7 @@ impl Voice for Writer {
                     parts.extend(pieces.iter().map(|piece| json!({"text": piece})));
                 }
                 // Arguments come whole.
-                Part::Call(..) => parts.push(whole((number, part))),
+                Part::Call(..) => parts.push(self.part(number, part)),
             }
         }
         // The signature of the thoughts comes with the last part of the text.
@@ -291,21 +315,6 @@ impl Voice for Writer {
 /// Google ends the lines of its events with CR and LF.
 fn event(data: &Value) -> Bytes {
     format!("data: {data}\r\n\r\n").into()
-}
-
-fn whole((number, part): (usize, &Part)) -> Value {
-    match part {
-        Part::Thought(pieces) => json!({"text": pieces.concat(), "thought": true}),
-        // After a thought, the text has its signature.
-        Part::Text(pieces) if number > 0 => {
-            json!({"text": pieces.concat(), "thoughtSignature": SIGNATURE})
-        }
-        Part::Text(pieces) | Part::Refusal(pieces) => json!({"text": pieces.concat()}),
-        Part::Call(name, arguments) => {
-            let args: Value = serde_json::from_str(&arguments.concat()).unwrap_or_default();
-            json!({"functionCall": {"name": name, "args": args}})
-        }
-    }
 }
 
 fn reason(finish: Finish) -> &'static str {

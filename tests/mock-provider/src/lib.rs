@@ -41,6 +41,7 @@
 //! | `mock-big-headers`, `mock-big-headers-<n>-<n>` | a plain answer with 64 headers of 1,000 bytes; count and size |
 //! | `mock-invalid-json` | a 200 that is not JSON; streamed: one event in the middle is not |
 //! | `mock-tool`, `mock-tools-<n>` | calls the first tool (or the first `n`, if it may call several at once) that was offered, until the last turn has results; the arguments, streamed in fragments, are `{"city":"Zürich","n":9007199254740993,"x":0.1}` |
+//! | `mock-signed-tool` | the same; Google's calls have a signature, without which they are refused when they come back, as from Gemini 3 on |
 //! | `mock-reasoning` | thoughts with a signature, then text; a signature that comes back must be that one |
 //! | `mock-reasoning-content`, `mock-reasoning-text` | the same; OpenAI's chat completions, which do not tell thoughts otherwise, have them in `reasoning_content` or `reasoning` |
 //! | `mock-refusal`, `mock-length`, `mock-filter` | ends because the model would not, because of the limit, because of a content filter |

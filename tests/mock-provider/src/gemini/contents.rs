@@ -94,7 +94,7 @@ pub(super) fn order(turns: &[Value]) -> Verdict {
 /// From Gemini 3 on, the calls of the current turn have the signature they came with.
 /// <https://ai.google.dev/gemini-api/docs/thought-signatures>
 pub(super) fn signatures(turns: &[Value], model: &str) -> Verdict {
-    if !model.starts_with("gemini-3") {
+    if !model.starts_with("gemini-3") && !model.ends_with("signed-tool") {
         return Ok(());
     }
     let is_question = |turn: &Value| {
