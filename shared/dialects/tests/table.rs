@@ -333,7 +333,8 @@ fn sample(feature: Feature, dialect: Dialect) -> Request<'static> {
                         Content::Reasoning {
                             text: "A greeting.".into(),
                             signature: Some("c2lnbmVk".into()),
-                            id: Some("rs_1".into()),
+                            // By its id OpenAI's is told from others'.
+                            id: (dialect == Dialect::OpenAiResponses).then(|| "rs_1".into()),
                         }
                         .into(),
                         Content::text("Hello!").into(),
@@ -357,6 +358,10 @@ fn sample(feature: Feature, dialect: Dialect) -> Request<'static> {
         Feature::User => request.user = Some("user-7".into()),
         Feature::ServiceTier => request.service_tier = Some("auto".into()),
         Feature::Store => request.store = Some(true),
+        Feature::State => request.extra.push(Extra {
+            name: "previous_response_id".into(),
+            value: json("\"resp_1\""),
+        }),
         Feature::Unknown => request.extra.push(Extra {
             name: "never_heard_of".into(),
             value: json("1"),
@@ -365,14 +370,24 @@ fn sample(feature: Feature, dialect: Dialect) -> Request<'static> {
     request
 }
 
-fn encode(dialect: Dialect, feature: Feature) -> Result<Encoded, Unsupported> {
-    let target = Target {
-        model: "m",
+/// Someone who has a model of the dialect, since some encoders look at its name.
+fn target(dialect: Dialect) -> Target<'static> {
+    Target {
+        model: match dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => "gpt-5.6-sol",
+            Dialect::Gemini => "gemini-3.5-flash",
+            Dialect::Cohere => "command-a-03-2025",
+            Dialect::Bedrock => "anthropic.claude-sonnet-4-6",
+            _ => "claude-sonnet-4-6",
+        },
         max_output: Some(64_000),
         quirks: &PERMISSIVE,
         title: "Someone",
-    };
-    encode_request(dialect, &sample(feature, dialect), &target)
+    }
+}
+
+fn encode(dialect: Dialect, feature: Feature) -> Result<Encoded, Unsupported> {
+    encode_request(dialect, &sample(feature, dialect), &target(dialect))
 }
 
 fn written(dialect: Dialect) -> bool {
@@ -428,12 +443,6 @@ fn what_is_kept_is_written() {
         if !written(dialect) {
             continue;
         }
-        let target = Target {
-            model: "m",
-            max_output: Some(64_000),
-            quirks: &PERMISSIVE,
-            title: "Someone",
-        };
         for &feature in Feature::ALL {
             // What it does anyway may be said by saying nothing.
             let silent = matches!(
@@ -450,7 +459,9 @@ fn what_is_kept_is_written() {
                 max_tokens: Some(50_000),
                 ..Request::default()
             };
-            let without = encode_request(dialect, &base, &target).unwrap().body;
+            let without = encode_request(dialect, &base, &target(dialect))
+                .unwrap()
+                .body;
             assert_ne!(with, without, "{title}: {feature:?}");
         }
     }
