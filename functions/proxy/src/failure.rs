@@ -5,6 +5,7 @@ use lockgate_dialects::{Failure, FailureKind, Said};
 use lockgate_host::FetchError;
 use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::Settings;
+use lockgate_workspace::health::rejects_key;
 
 use crate::credential::Credential;
 use crate::target::Target;
@@ -88,14 +89,7 @@ pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &W
         404 => FailureKind::NotFound,
         408 | 504 => FailureKind::Timeout,
         413 => FailureKind::TooLarge,
-        // Google answers a wrong key so.
-        400 if said
-            .message
-            .as_deref()
-            .is_some_and(|m| m.contains("API key not valid")) =>
-        {
-            FailureKind::Key
-        }
+        _ if rejects_key(status, said.message.as_deref()) => FailureKind::Key,
         400..500 => FailureKind::Invalid,
         503 | 529 => FailureKind::Overloaded,
         500.. => FailureKind::Provider,

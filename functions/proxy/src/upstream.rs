@@ -9,6 +9,7 @@ use lockgate_providers::call::{self, Operation, Sending};
 use lockgate_refusal::{Code, Refusal};
 use lockgate_sigv4::Credentials;
 use lockgate_workspace::Settings;
+use lockgate_workspace::health::rejects_key;
 use lockgate_workspace::snapshot::KeyPointer;
 
 use crate::credential::Credential;
@@ -132,21 +133,18 @@ pub(crate) async fn send<H: Host>(
     if (200..300).contains(&reply.status) {
         return Ok(reply);
     }
-    if reply.status == 401 {
-        health::rejected(host, settings, draft.workspace(), key);
-    }
     let retry_after = reply
         .headers
         .get("retry-after")
         .and_then(|text| text.trim().parse().ok());
     let body = host.read(reply.body, MAX_ERROR_BYTES).await;
     let said = body.map(|body| failure::said(body.as_ref(), credential));
-    Err(failure::refused(
-        reply.status,
-        retry_after,
-        said.unwrap_or_default(),
-        &Who::of(target, credential),
-    ))
+    let said = said.unwrap_or_default();
+    if rejects_key(reply.status, said.message.as_deref()) {
+        health::rejected(host, settings, draft.workspace(), key);
+    }
+    let who = Who::of(target, credential);
+    Err(failure::refused(reply.status, retry_after, said, &who))
 }
 
 /// A request that is signed, not sent with its key (AWS Signature Version 4).
