@@ -3,7 +3,9 @@
 use super::turns;
 use crate::dialect::Target;
 use crate::json::{Json, Object, Writer, elements};
-use crate::request::{Content, Extra, Format, Reasoning, ReasoningMode, Request, Tool, ToolChoice};
+use crate::request::{
+    Content, Extra, Format, Part, Reasoning, ReasoningMode, Request, Tool, ToolChoice,
+};
 use crate::support::{Feature, Notes, Unsupported};
 
 /// Fields that the model has no word for and other surfaces may have under the same name. `verbosity` and `include` have
@@ -393,13 +395,18 @@ impl Encoder<'_, '_, '_> {
             elements(raw).ok()
         });
         let logprobs = request.logprobs == Some(true) || request.top_logprobs.is_some();
-        let seals = request.reasoning.as_ref().is_some_and(|reasoning| {
-            reasoning.wanted() == Some(true) || reasoning.summary.is_some()
-        }) || request
-            .turns
-            .iter()
-            .flat_map(|turn| &turn.parts)
-            .any(|part| matches!(part.content, Content::Reasoning { id: Some(_), .. }));
+        let thinks = self.target.quirks.reasoning_effort
+            && request.reasoning.as_ref().is_some_and(|reasoning| {
+                reasoning.wanted() == Some(true) || reasoning.summary.is_some()
+            });
+        let thought =
+            |part: &Part<'_>| matches!(part.content, Content::Reasoning { id: Some(_), .. });
+        let seals = thinks
+            || request
+                .turns
+                .iter()
+                .flat_map(|turn| &turn.parts)
+                .any(thought);
         if !logprobs && !seals && others.is_none() {
             return;
         }

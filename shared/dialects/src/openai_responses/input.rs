@@ -55,6 +55,16 @@ impl<'a> Context<'_, 'a> {
             });
         }
     }
+
+    /// The same inside part `index` of `field`.
+    fn tell_of_part(&mut self, object: &mut Object<'a>, name: &str, (field, index): (&str, usize)) {
+        if let Some(value) = object.json(name) {
+            self.extra.push(Extra {
+                name: format!("{}.{field}[{index}].{name}", self.path).into(),
+                value,
+            });
+        }
+    }
 }
 
 fn item<'a>(
@@ -92,7 +102,7 @@ fn item<'a>(
                 name: object.text("name")?,
                 parts: object
                     .take("output")
-                    .map(|raw| content(raw, context))
+                    .map(|raw| content(raw, "output", context))
                     .transpose()
                     .map_err(|problem| problem.at("output"))?
                     .unwrap_or_default(),
@@ -161,7 +171,7 @@ fn message<'a>(
     };
     let parts = object
         .take("content")
-        .map(|raw| content(raw, context))
+        .map(|raw| content(raw, "content", context))
         .transpose()
         .map_err(|problem| problem.at("content"))?
         .ok_or_else(|| Problem::new("is missing").at("content"))?;
@@ -179,7 +189,11 @@ fn message<'a>(
 }
 
 /// Content as a text or a list of parts; empty texts are none.
-fn content<'a>(raw: Raw<'a>, context: &mut Context<'_, 'a>) -> Result<Vec<Part<'a>>, Problem> {
+fn content<'a>(
+    raw: Raw<'a>,
+    field: &str,
+    context: &mut Context<'_, 'a>,
+) -> Result<Vec<Part<'a>>, Problem> {
     if raw.get().starts_with('"') {
         let text = text(raw)?;
         return Ok(if text.is_empty() {
@@ -191,7 +205,7 @@ fn content<'a>(raw: Raw<'a>, context: &mut Context<'_, 'a>) -> Result<Vec<Part<'
     let list = elements(raw).map_err(|_| Problem::new("must be text or a list of parts"))?;
     let mut parts = Vec::with_capacity(list.len());
     for (index, raw) in list.into_iter().enumerate() {
-        let part = part(raw, context).map_err(|problem| problem.at_index(index))?;
+        let part = part(raw, (field, index), context).map_err(|problem| problem.at_index(index))?;
         let empty = matches!(&part.content, Content::Text { text, .. } | Content::Refusal { text } if text.is_empty());
         if !empty {
             parts.push(part);
@@ -200,7 +214,11 @@ fn content<'a>(raw: Raw<'a>, context: &mut Context<'_, 'a>) -> Result<Vec<Part<'
     Ok(parts)
 }
 
-fn part<'a>(raw: Raw<'a>, context: &mut Context<'_, 'a>) -> Result<Part<'a>, Problem> {
+fn part<'a>(
+    raw: Raw<'a>,
+    place: (&str, usize),
+    context: &mut Context<'_, 'a>,
+) -> Result<Part<'a>, Problem> {
     let mut object = Object::of(raw)?;
     let kind = object.required_text("type")?;
     let content = match &*kind {
@@ -224,7 +242,7 @@ fn part<'a>(raw: Raw<'a>, context: &mut Context<'_, 'a>) -> Result<Part<'a>, Pro
             detail: object.text("detail")?,
         },
         "input_file" => {
-            context.tell(&mut object, "detail");
+            context.tell_of_part(&mut object, "detail", place);
             file(&mut object)?
         }
         "input_audio" => {

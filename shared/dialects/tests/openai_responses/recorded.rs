@@ -1,0 +1,1 @@
+//! Streams as OpenAI sent them.
