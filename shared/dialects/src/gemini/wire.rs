@@ -114,34 +114,45 @@ pub(super) struct Blob<'a> {
 }
 
 /// `usageMetadata`: thoughts are not among the candidates' tokens, cached tokens are among the prompt's.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Counts {
     #[serde(alias = "prompt_token_count")]
-    prompt_token_count: Option<u64>,
+    prompt_token_count: Count,
     #[serde(alias = "cached_content_token_count")]
-    cached_content_token_count: Option<u64>,
+    cached_content_token_count: Count,
     #[serde(alias = "candidates_token_count")]
-    candidates_token_count: Option<u64>,
+    candidates_token_count: Count,
     #[serde(alias = "tool_use_prompt_token_count")]
-    tool_use_prompt_token_count: Option<u64>,
+    tool_use_prompt_token_count: Count,
     #[serde(alias = "thoughts_token_count")]
-    thoughts_token_count: Option<u64>,
+    thoughts_token_count: Count,
+}
+
+/// A count; whatever is none counts as absent, since an answer is worth more than its price.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count(Option<u64>);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?;
+        Ok(Self(crate::json::integer(raw).ok()))
+    }
 }
 
 impl Counts {
     /// The usage; `None` where nothing is counted yet, as at the beginning of some streams.
     pub(super) fn usage(&self) -> Option<Usage> {
-        if self.prompt_token_count.is_none() && self.candidates_token_count.is_none() {
+        if self.prompt_token_count.0.is_none() && self.candidates_token_count.0.is_none() {
             return None;
         }
-        let sum = |a: Option<u64>, b: Option<u64>| a.unwrap_or(0).saturating_add(b.unwrap_or(0));
+        let sum = |a: Count, b: Count| a.0.unwrap_or(0).saturating_add(b.0.unwrap_or(0));
         Some(Usage {
             input: sum(self.prompt_token_count, self.tool_use_prompt_token_count),
-            cached: self.cached_content_token_count,
+            cached: self.cached_content_token_count.0,
             cache_written: None,
             output: sum(self.candidates_token_count, self.thoughts_token_count),
-            reasoning: self.thoughts_token_count,
+            reasoning: self.thoughts_token_count.0,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::{grounding, logprobs, wire};
 use crate::answer::{Citation, Reason, Usage};
 use crate::dialect::Reply;
 use crate::event::{Delta, Event, PartKind};
-use crate::json::{Json, Writer};
+use crate::json::{Json, Writer, object_text};
 use crate::sse;
 use crate::translate::EncodeStream;
 
@@ -182,12 +182,15 @@ impl StreamEncoder {
                     |_| {},
                 );
             }
-            Part::Call { id, name } => self.goes_on(
-                choice,
-                out,
-                |writer| function_call(writer, &id, &name, &text, signature),
-                |_| {},
-            ),
+            Part::Call { id, name } => {
+                let text = one_line(text);
+                self.goes_on(
+                    choice,
+                    out,
+                    |writer| function_call(writer, &id, &name, &text, signature),
+                    |_| {},
+                );
+            }
             Part::None | Part::Text | Part::Thought => {}
         }
     }
@@ -263,6 +266,14 @@ impl EncodeStream for StreamEncoder {
             Event::End => self.end(out),
         }
     }
+}
+
+/// Arguments without line breaks, which no event may have: where they are an object, such are only white space.
+fn one_line(arguments: String) -> String {
+    if arguments.contains(['\n', '\r']) && object_text(&arguments).is_some() {
+        return arguments.replace(['\n', '\r'], " ");
+    }
+    arguments
 }
 
 fn owned(citation: Citation<'_>) -> Citation<'static> {
