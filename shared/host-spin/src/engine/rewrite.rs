@@ -75,8 +75,9 @@ async fn pass(
             return Passed::All;
         }
         if !out.is_empty() {
-            let unwritten = client.write_all(std::mem::take(out)).await;
-            if !unwritten.is_empty() {
+            // Comes back empty, to be filled again, unless the client has left.
+            *out = client.write_all(std::mem::take(out)).await;
+            if !out.is_empty() {
                 return Passed::ClientLeft;
             }
         }
