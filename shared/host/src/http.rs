@@ -110,7 +110,7 @@ pub struct Outbound<'a, F: Fetch> {
     pub credential: Option<Credential<'a>>,
     /// The body.
     pub body: OutboundBody<F>,
-    /// How long to wait for the head of the answer.
+    /// How long to wait for the head of the answer, the sending of the body included.
     pub head_timeout: Duration,
     /// How long the answer's body may be silent where the engine reads it ([`Fetch::read`], [`AnswerBody::Watched`],
     /// [`AnswerBody::Transformed`]).

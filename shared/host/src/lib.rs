@@ -15,7 +15,8 @@ use std::time::Duration;
 
 pub use crate::http::{
     Answer, AnswerBody, Credential, End, Fetch, FetchError, Flow, Headers, Inbound, Incoming,
-    Outbound, OutboundBody, READ_HEADERS, ReadError, TAIL_BYTES, Transform, WITHHELD_HEADERS, Watch,
+    Outbound, OutboundBody, READ_HEADERS, ReadError, TAIL_BYTES, Transform, WITHHELD_HEADERS,
+    Watch,
 };
 pub use ::http::Method;
 pub use secret::Secret;
