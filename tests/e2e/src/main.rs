@@ -6,9 +6,12 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bodies;
 mod case;
 mod client;
 mod consistency;
+mod dialect_sdks;
+mod dialects;
 mod errors;
 mod gateway;
 mod health;
@@ -22,8 +25,12 @@ mod script;
 mod sdk;
 mod secrets;
 mod stores;
+mod streamed;
 mod streaming;
+mod surfaces;
 mod tenant;
+mod translated_streams;
+mod translation;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -47,6 +54,11 @@ fn cases() -> Vec<Case> {
         misconfiguration::cases(),
         lifecycle::cases(),
         sdk::cases(),
+        dialect_sdks::cases(),
+        translation::cases(),
+        bodies::cases(),
+        translated_streams::cases(),
+        surfaces::cases(),
     ]
     .into_iter()
     .flatten()
