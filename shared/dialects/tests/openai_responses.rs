@@ -1,5 +1,5 @@
 //! The Responses API: what each thing becomes, and that nothing is lost on the way there and back.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "openai_responses/answers.rs"]
 mod answers;

@@ -80,7 +80,8 @@ impl<'a> Ending<'a> {
     /// Why it ended. Calls and refusals are told by what is there.
     pub(super) fn finish(&self, called: bool, refused: bool) -> Finish<'static> {
         match (self.status.as_deref(), self.incomplete.as_deref()) {
-            (_, Some("max_output_tokens")) => Reason::Length,
+            // The second is in the reference's own example of `response.incomplete`.
+            (_, Some("max_output_tokens" | "max_tokens")) => Reason::Length,
             (_, Some("content_filter")) => Reason::ContentFilter,
             (Some("completed") | None, None) if called => Reason::ToolCalls,
             (Some("completed") | None, None) if refused => Reason::Refusal,
