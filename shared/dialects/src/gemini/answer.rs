@@ -1,7 +1,7 @@
 //! Plain answers: <https://ai.google.dev/api/generate-content#generatecontentresponse>.
 
 use super::contents::{lone_proof, write_call, write_proof};
-use super::{build, grounding, logprobs, media, wire};
+use super::{build, grounding, logprobs, media, settings, wire};
 use crate::answer::{Answer, Choice, Citation, Finish, Reason};
 use crate::dialect::Reply;
 use crate::json::{Json, Problem, Writer, object_text};
@@ -34,19 +34,24 @@ pub fn decode_answer(body: &str) -> Result<Answer<'_>, Problem> {
             ..Choice::default()
         });
     }
+    let counts = response.usage_metadata;
     Ok(Answer {
         id,
         model: response.model_version.map(|model| model.0),
         created: None,
         choices,
-        usage: response.usage_metadata.and_then(|counts| counts.usage()),
-        service_tier: None,
+        usage: counts.as_ref().and_then(wire::Counts::usage),
+        service_tier: counts
+            .and_then(|counts| counts.service_tier)
+            .and_then(|tier| settings::tier(tier.0)),
     })
 }
 
 /// Whether the question was.
 pub(super) fn blocked(feedback: Option<&wire::Feedback<'_>>) -> bool {
-    feedback.is_some_and(|feedback| feedback.block_reason.is_some())
+    feedback.is_some_and(|feedback| {
+        feedback.block_reason.is_some() || feedback.block_reason_message.is_some()
+    })
 }
 
 /// Writes a plain answer.
@@ -60,7 +65,8 @@ pub fn encode_answer(answer: &Answer<'_>, reply: &Reply<'_>) -> Vec<u8> {
     }
     writer.close_array();
     if let Some(usage) = &answer.usage {
-        wire::write_usage(&mut writer, usage);
+        let tier = answer.service_tier.as_deref().map(settings::tier_word);
+        wire::write_usage(&mut writer, usage, tier);
     }
     writer
         .text_field(

@@ -12,6 +12,9 @@ use crate::json::{Json, Writer, object_text};
 use crate::request::{Content, Part, Request, Role, Source, Turn};
 use crate::support::{Feature, Notes, Unsupported};
 
+/// What OpenAI's sealed reasoning begins with: a Fernet token's version and time.
+const OPENAI: &str = "gAAAA";
+
 /// Writes the field `contents`.
 pub(super) fn write(
     request: &Request<'_>,
@@ -152,16 +155,24 @@ fn parts(
             }
             Content::Reasoning {
                 text, signature, ..
-            } if text.is_empty() => proof = signature.as_deref(),
-            Content::Reasoning {
-                text, signature, ..
-            } => {
+            } if text.is_empty() => {
+                proof = signature.as_deref();
+                if proof.is_some_and(|proof| proof.starts_with(OPENAI)) {
+                    proof = None;
+                    notes.lost(
+                        Feature::ReasoningHistory,
+                        "reasoning.encrypted_content",
+                        "only the provider that sealed it can use it",
+                    )?;
+                }
+            }
+            // Google proves texts and calls, not thoughts, and refuses the proofs of others.
+            Content::Reasoning { text, .. } => {
                 writer
                     .open()
                     .text_field("text", text)
                     .key("thought")
                     .boolean(true)
-                    .text_field_if("thoughtSignature", signature.as_deref())
                     .close();
             }
             Content::Redacted { .. } => {

@@ -36,10 +36,13 @@ pub fn decode_request(body: &str) -> Result<Request<'_>, Problem> {
             parts,
         });
     }
-    let raw = fields
-        .take("contents")
+    let (mut waiting, mut index) = (Vec::new(), 0);
+    fields
+        .some("contents", |raw| {
+            index += 1;
+            content(index - 1, raw, &mut request.turns, &mut waiting)
+        })?
         .ok_or_else(|| Problem::new("is missing").at("contents"))?;
-    contents(raw, &mut request.turns).map_err(|problem| problem.at("contents"))?;
     for more in fields.each("tools", tools)? {
         request.tools.extend(more);
     }
@@ -69,14 +72,6 @@ fn instructions<'a>(fields: &mut Fields<'a>) -> Result<Vec<Part<'a>>, Problem> {
 struct Waiting<'a> {
     id: Cow<'a, str>,
     name: Cow<'a, str>,
-}
-
-fn contents<'a>(raw: Raw<'a>, turns: &mut Vec<Turn<'a>>) -> Result<(), Problem> {
-    let mut waiting: Vec<Waiting<'a>> = Vec::new();
-    for (index, raw) in crate::json::elements(raw)?.into_iter().enumerate() {
-        content(index, raw, turns, &mut waiting).map_err(|problem| problem.at_index(index))?;
-    }
-    Ok(())
 }
 
 fn content<'a>(

@@ -1,6 +1,6 @@
 //! Writes requests: <https://ai.google.dev/api/generate-content#request-body>.
 
-use super::settings::{GENERATION, TOOLS, write_generation, write_tool_config};
+use super::settings::{GENERATION, TOOLS, tier_word, write_generation, write_tool_config};
 use super::{contents, model};
 use crate::dialect::Target;
 use crate::json::{Object, Writer};
@@ -161,11 +161,8 @@ fn rest(
     match request.service_tier.as_deref() {
         // What Google does by itself is what is asked for.
         None | Some("auto") => {}
-        Some("default" | "standard" | "standard_only") => {
-            writer.text_field("serviceTier", "standard");
-        }
-        Some(tier @ ("flex" | "priority")) => {
-            writer.text_field("serviceTier", tier);
+        Some(tier @ ("default" | "standard" | "standard_only" | "flex" | "priority")) => {
+            writer.text_field("serviceTier", tier_word(tier));
         }
         Some(_) => notes.lost(
             Feature::ServiceTier,

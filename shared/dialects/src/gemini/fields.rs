@@ -79,17 +79,28 @@ impl<'a> Fields<'a> {
         self.read(name, |raw| whole(raw, read))
     }
 
-    /// The elements of an array, each with its place for problems.
-    pub(super) fn each<T>(
+    /// The elements of an array, each with its place for problems. Google takes one alone for a list of one.
+    pub(super) fn some<T>(
         &mut self,
         name: &str,
         mut read: impl FnMut(Raw<'a>) -> Result<T, Problem>,
-    ) -> Result<Vec<T>, Problem> {
-        let list = self.read(name, |raw| {
+    ) -> Result<Option<Vec<T>>, Problem> {
+        self.read(name, |raw| {
+            if raw.get().starts_with('{') {
+                return Ok(vec![read(raw)?]);
+            }
             let one = |(index, raw)| read(raw).map_err(|problem: Problem| problem.at_index(index));
             elements(raw)?.into_iter().enumerate().map(one).collect()
-        })?;
-        Ok(list.unwrap_or_default())
+        })
+    }
+
+    /// The same, none where there is no array.
+    pub(super) fn each<T>(
+        &mut self,
+        name: &str,
+        read: impl FnMut(Raw<'a>) -> Result<T, Problem>,
+    ) -> Result<Vec<T>, Problem> {
+        self.some(name, read).map(Option::unwrap_or_default)
     }
 
     pub(super) fn rest(self) -> impl Iterator<Item = (Cow<'a, str>, Raw<'a>)> {

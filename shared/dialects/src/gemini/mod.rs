@@ -54,8 +54,7 @@ pub fn support(feature: Feature) -> Support {
         | Feature::PresencePenalty
         | Feature::Choices
         | Feature::Logprobs
-        | Feature::ParallelToolCalls
-        | Feature::ReasoningHistory => Kept,
+        | Feature::ParallelToolCalls => Kept,
         Feature::System => Mapped("`systemInstruction`"),
         Feature::Developer => Mapped("`systemInstruction`, as system messages are"),
         Feature::SystemLater => Mapped("joined to `systemInstruction`, in order"),
@@ -85,6 +84,9 @@ pub fn support(feature: Feature) -> Support {
             Mapped("`thinkingLevel: MINIMAL`; before Gemini 3 `thinkingBudget: 0`")
         }
         Feature::ReasoningSummary => Mapped("`includeThoughts`"),
+        Feature::ReasoningHistory => {
+            Mapped("`thought`; proofs of texts and calls on these, where Google gave them")
+        }
         Feature::RefusalHistory => Mapped("text"),
         Feature::ServiceTier => Mapped("`serviceTier`; `default` is `standard`"),
         Feature::Store => Mapped("`store`, which is about Google's logs"),

@@ -27,12 +27,21 @@ pub(super) fn tier(word: Cow<'_, str>) -> Option<Cow<'_, str>> {
     }
 }
 
+/// OpenAI's word for a service tier, in Google's.
+pub(super) fn tier_word(word: &str) -> &str {
+    match word {
+        "default" | "standard_only" => "standard",
+        _ => word,
+    }
+}
+
 /// Reads `toolConfig`.
 pub(super) fn tool_config<'a>(raw: Raw<'a>, request: &mut Request<'a>) -> Result<(), Problem> {
     let mut fields = Fields::of(raw)?;
     let calling = fields.object("functionCallingConfig", |calling| {
         let names = calling.each("allowedFunctionNames", text)?;
-        Ok((calling.text("mode")?.unwrap_or_default(), names))
+        let mode = calling.text("mode")?.unwrap_or_default();
+        Ok((mode.to_ascii_uppercase(), names))
     })?;
     if let Some((mode, mut names)) = calling {
         request.tool_choice = match (&*mode, names.len()) {

@@ -72,18 +72,8 @@ impl DecodeStream for StreamDecoder {
             });
         }
         let candidates = response.candidates.unwrap_or_default();
-        if candidates.is_empty()
-            && self.choices.is_empty()
-            && blocked(response.prompt_feedback.as_ref())
-        {
-            self.choices.push(Choice {
-                finished: true,
-                ..Choice::default()
-            });
-            emit(Event::Finish {
-                choice: 0,
-                finish: Finish::from(Reason::ContentFilter),
-            });
+        if candidates.is_empty() && blocked(response.prompt_feedback.as_ref()) {
+            self.block(emit);
         }
         for (number, candidate) in candidates.into_iter().enumerate() {
             self.candidate(candidate, number, emit)
@@ -105,6 +95,21 @@ impl DecodeStream for StreamDecoder {
 }
 
 impl StreamDecoder {
+    /// The question was blocked, maybe when it was half answered.
+    fn block(&mut self, emit: Emit<'_>) {
+        if self.choices.is_empty() {
+            self.choices.push(Choice::default());
+        }
+        for (choice, at) in self.choices.iter_mut().zip(0..) {
+            if !std::mem::replace(&mut choice.finished, true) {
+                emit(Event::Finish {
+                    choice: at,
+                    finish: Finish::from(Reason::ContentFilter),
+                });
+            }
+        }
+    }
+
     fn failed(&mut self, data: &str, emit: Emit<'_>) -> Result<(), Problem> {
         let said = Said::read(data.as_bytes());
         if said == Said::default() {

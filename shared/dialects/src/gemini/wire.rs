@@ -40,8 +40,8 @@ pub(super) struct Response<'a> {
     pub(super) candidates: Option<Vec<Candidate<'a>>>,
     #[serde(borrow, alias = "prompt_feedback")]
     pub(super) prompt_feedback: Option<Feedback<'a>>,
-    #[serde(alias = "usage_metadata")]
-    pub(super) usage_metadata: Option<Counts>,
+    #[serde(borrow, alias = "usage_metadata")]
+    pub(super) usage_metadata: Option<Counts<'a>>,
     #[serde(borrow, alias = "model_version")]
     pub(super) model_version: Option<Text<'a>>,
     #[serde(borrow, alias = "response_id")]
@@ -56,6 +56,8 @@ pub(super) struct Response<'a> {
 pub(super) struct Feedback<'a> {
     #[serde(borrow, alias = "block_reason")]
     pub(super) block_reason: Option<Text<'a>>,
+    #[serde(borrow, alias = "block_reason_message")]
+    pub(super) block_reason_message: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,7 +118,7 @@ pub(super) struct Blob<'a> {
 /// `usageMetadata`: thoughts are not among the candidates' tokens, cached tokens are among the prompt's.
 #[derive(Debug, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Counts {
+pub(super) struct Counts<'a> {
     #[serde(alias = "prompt_token_count")]
     prompt_token_count: Count,
     #[serde(alias = "cached_content_token_count")]
@@ -127,6 +129,8 @@ pub(super) struct Counts {
     tool_use_prompt_token_count: Count,
     #[serde(alias = "thoughts_token_count")]
     thoughts_token_count: Count,
+    #[serde(borrow, alias = "service_tier")]
+    pub(super) service_tier: Option<Text<'a>>,
 }
 
 /// A count; whatever is none counts as absent, since an answer is worth more than its price.
@@ -140,7 +144,7 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-impl Counts {
+impl Counts<'_> {
     /// The usage; `None` where nothing is counted yet, as at the beginning of some streams.
     pub(super) fn usage(&self) -> Option<Usage> {
         if self.prompt_token_count.0.is_none() && self.candidates_token_count.0.is_none() {
@@ -158,7 +162,7 @@ impl Counts {
 }
 
 /// Writes `usageMetadata`.
-pub(super) fn write_usage(writer: &mut Writer<'_>, usage: &Usage) {
+pub(super) fn write_usage(writer: &mut Writer<'_>, usage: &Usage, tier: Option<&str>) {
     writer
         .key("usageMetadata")
         .open()
@@ -170,6 +174,7 @@ pub(super) fn write_usage(writer: &mut Writer<'_>, usage: &Usage) {
         .integer(usage.total())
         .integer_field_if("cachedContentTokenCount", usage.cached)
         .integer_field_if("thoughtsTokenCount", usage.reasoning)
+        .text_field_if("serviceTier", tier)
         .close();
 }
 

@@ -222,7 +222,7 @@ impl StreamEncoder {
             }
             writer.close_array();
             if let Some(usage) = &self.usage {
-                wire::write_usage(&mut writer, usage);
+                wire::write_usage(&mut writer, usage, None);
             }
             self.signed(&mut writer);
         });

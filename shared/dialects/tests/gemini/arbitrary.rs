@@ -529,7 +529,7 @@ fn one(images: bool) -> impl Strategy<Value = Choice<'static>> {
     )
 }
 
-/// An answer; pictures are not in streams.
+/// An answer; pictures and the service tier are not in streams.
 pub(crate) fn answer(images: bool) -> impl Strategy<Value = Answer<'static>> {
     let counts = any::<(u32, Option<u32>, u32, Option<u32>)>();
     let usage = counts.prop_map(|(input, cached, visible, reasoning)| Usage {
@@ -544,13 +544,14 @@ pub(crate) fn answer(images: bool) -> impl Strategy<Value = Answer<'static>> {
         any_text(),
         vec(one(images), 1..4),
         option::of(usage),
+        any::<bool>(),
     )
-        .prop_map(|(id, model, choices, usage)| Answer {
+        .prop_map(move |(id, model, choices, usage, tier)| Answer {
             id: Some(id),
             model: Some(model),
             created: None,
             choices,
+            service_tier: (tier && images && usage.is_some()).then_some("default".into()),
             usage,
-            service_tier: None,
         })
 }

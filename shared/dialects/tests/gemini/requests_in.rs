@@ -56,10 +56,10 @@ fn said(role: Role, parts: Vec<Part<'static>>) -> Turn<'static> {
 #[test]
 fn either_spelling_is_read() {
     let request = decode_request(
-        r#"{"system_instruction":{"parts":[{"text":"Be brief."}]},
+        r#"{"system_instruction":{"parts":{"text":"Be brief."}},
             "contents":[{"parts":[{"text":"What is this?"},{"inline_data":{"mime_type":"image/png","data":"AAAA"}}]}],
             "tools":[{"function_declarations":[{"name":"f","parameters_json_schema":{"type":"object"}}],"google_search":{}}],
-            "tool_config":{"function_calling_config":{"mode":"ANY","allowed_function_names":["f"]}},
+            "tool_config":{"function_calling_config":{"mode":"any","allowed_function_names":["f"]}},
             "generation_config":{"max_output_tokens":5,"stop_sequences":["x"],"thinking_config":{"thinking_level":"LOW","include_thoughts":true},
                 "response_mime_type":"application/json","response_json_schema":{"type":"object"}},
             "safety_settings":[]}"#,
@@ -212,7 +212,7 @@ fn what_is_wrong_is_named() {
     for (body, problem) in [
         ("[]", "The body must be an object"),
         ("{}", "contents is missing"),
-        (r#"{"contents":{}}"#, "contents must be an array"),
+        (r#"{"contents":7}"#, "contents must be an array"),
         (
             r#"{"contents":[{"role":"assistant","parts":[]}]}"#,
             "contents[0].role must be user or model",

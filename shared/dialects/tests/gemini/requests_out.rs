@@ -177,9 +177,10 @@ fn calls_from_elsewhere_say_that_they_have_no_signature() {
 
 #[test]
 fn signatures_stand_on_their_texts() {
+    // Whoever proved this thought, it was not Google.
     let thinks = Content::Reasoning {
         text: "Hm.".into(),
-        signature: None,
+        signature: Some("ErUB".into()),
         id: None,
     };
     for (parts, expected) in [
@@ -218,6 +219,33 @@ fn signatures_stand_on_their_texts() {
         assert!(body.contains(&expected), "{body}");
         assert_eq!(warnings, [""; 0]);
     }
+}
+
+/// Google refuses proofs that are not its own.
+#[test]
+fn proofs_of_openai_stay_behind() {
+    let request = Request {
+        turns: vec![
+            says(Role::User, "Hi"),
+            said(
+                Role::Assistant,
+                vec![proof("gAAAAABotgQa"), Content::text("A")],
+            ),
+            says(Role::User, "And?"),
+        ],
+        ..Request::default()
+    };
+    let (body, warnings) = encode(&request, NEW).unwrap();
+    assert!(
+        body.contains(r#"{"role":"model","parts":[{"text":"A"}]}"#),
+        "{body}"
+    );
+    assert_eq!(
+        warnings,
+        [
+            "`reasoning.encrypted_content` was left out for Google Gemini: only the provider that sealed it can use it"
+        ]
+    );
 }
 
 /// Google answers 400 to a content without parts.

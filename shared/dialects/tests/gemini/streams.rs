@@ -271,6 +271,25 @@ fn a_question_that_was_blocked_ends_at_once() {
 }
 
 #[test]
+fn a_question_may_be_blocked_when_it_is_half_answered() {
+    let stream = concat!(
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"A\"}]}}]}\n\n",
+        "data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}\n\n",
+        "data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}\n\n",
+    );
+    let read = read(&[stream.as_bytes()]);
+    assert_eq!(read.outcome, Outcome::Complete);
+    let choices = read.answer.unwrap().choices;
+    assert_eq!(choices[0].parts, [Content::text("A").into()]);
+    assert_eq!(choices[0].finish, Finish::from(Reason::ContentFilter));
+    let finishes = read
+        .events
+        .iter()
+        .filter(|event| event.starts_with("Finish"));
+    assert_eq!(finishes.count(), 1);
+}
+
+#[test]
 fn an_error_in_the_middle_fails() {
     for error in [
         r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#,
