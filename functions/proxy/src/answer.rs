@@ -23,8 +23,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) surface: Surface,
     pub(crate) target: &'a Target<'a>,
     pub(crate) who: Who,
-    /// The model as the client wrote it.
-    pub(crate) model: &'a str,
     pub(crate) stream: bool,
     /// Whether it wants a stream's usage, where that is a choice.
     pub(crate) stream_usage: bool,
@@ -108,7 +106,7 @@ async fn translated<H: Host>(
         .collect();
     let client = Reply {
         id: id.strip_prefix("req").unwrap_or(&id),
-        model: asked.model,
+        model: &asked.who.model,
         created: host.now_ms() / 1_000,
         stream_usage: asked.stream_usage,
         request: asked.body,

@@ -90,6 +90,7 @@ pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &W
         408 | 504 => FailureKind::Timeout,
         413 => FailureKind::TooLarge,
         _ if rejects_key(status, said.message.as_deref()) => FailureKind::Key,
+        400..500 if said.kind() == FailureKind::Quota => FailureKind::Quota,
         400..500 => FailureKind::Invalid,
         503 | 529 => FailureKind::Overloaded,
         500.. => FailureKind::Provider,

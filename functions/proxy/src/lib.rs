@@ -166,15 +166,15 @@ async fn forward<H: Host>(
             Err(credential::Unusable::Refused(refusal)) => return Err(refusal),
         }
     };
-    let body = payload.as_ref().map_or(&[][..], AsRef::as_ref);
-    let translates = target.way != Way::Through;
-    let body = Some(body).filter(|_| translates).unwrap_or_default();
-    let body = std::str::from_utf8(body).unwrap_or_default();
+    let whole = match &payload {
+        Some(payload) if target.way != Way::Through => ask.completed(payload.as_ref()),
+        _ => Cow::default(),
+    };
+    let body = std::str::from_utf8(&whole).unwrap_or_default();
     let mut asked = Asked {
         surface: call.surface,
         target: &target,
         who: Who::of(&target, &credential),
-        model: ask.model.as_deref().unwrap_or_default(),
         stream: ask.stream,
         stream_usage: true,
         body,

@@ -64,8 +64,27 @@ impl Voice {
         }
     }
 
-    /// Appends an error event. Responses' own has its fields at the top; `error` is what the SDKs look at.
-    pub(crate) fn error(self, refusal: &Refusal, request_id: &str, out: &mut Vec<u8>) {
+    /// The number of the event after those that end in `tail`, for Responses, which numbers them.
+    fn next_number(self, tail: &[u8]) -> u64 {
+        const NAME: &[u8] = b"\"sequence_number\":";
+        if self != Self::Responses {
+            return 0;
+        }
+        let after = |at| tail.get(at + NAME.len()..).unwrap_or_default();
+        let digits = memmem::rfind(tail, NAME).map(after).unwrap_or_default();
+        let end = digits.iter().position(|byte| !byte.is_ascii_digit());
+        let digits = digits
+            .get(..end.unwrap_or(digits.len()))
+            .unwrap_or_default();
+        let last: Option<u64> = std::str::from_utf8(digits)
+            .ok()
+            .and_then(|n| n.parse().ok());
+        last.map_or(0, |last| last.saturating_add(1))
+    }
+
+    /// Appends an error event, which is number `number` where the surface numbers them. Responses' own has its fields at the
+    /// top; `error` is what the SDKs look at.
+    pub(crate) fn error(self, refusal: &Refusal, request_id: &str, number: u64, out: &mut Vec<u8>) {
         let (name, object) = match self {
             Self::Chat => (None, refusal.object(Shape::OpenAi, request_id)),
             Self::Messages => (Some("error"), refusal.object(Shape::Anthropic, request_id)),
@@ -76,6 +95,7 @@ impl Voice {
                     object[field] = value;
                 }
                 object["type"] = "error".into();
+                object["sequence_number"] = number.into();
                 (Some("error"), object)
             }
         };
@@ -135,8 +155,9 @@ impl<H: Host> Watch for Ending<H> {
             .ended(outcome, refusal.as_ref().map(|r| r.code.text));
         let event = refusal.map(|refusal| {
             let mut event = Vec::new();
+            let number = self.voice.next_number(tail);
             self.voice
-                .error(&refusal, self.draft.request_id(), &mut event);
+                .error(&refusal, self.draft.request_id(), number, &mut event);
             event
         });
         log::push(&self.host, &self.settings, self.draft.clone());
@@ -154,7 +175,7 @@ mod tests {
         let refusal = Refusal::new(Code::PROVIDER_ERROR, "It broke.");
         let said = |voice: Voice| {
             let mut out = Vec::new();
-            voice.error(&refusal, "req_1", &mut out);
+            voice.error(&refusal, "req_1", 7, &mut out);
             String::from_utf8(out).unwrap()
         };
         assert!(said(Voice::Chat).starts_with("data: {\"error\":{"));
@@ -163,6 +184,16 @@ mod tests {
         let responses = said(Voice::Responses);
         assert!(responses.starts_with("event: error\ndata: {"));
         assert!(responses.contains("\"code\":\"provider_error\""));
+        assert!(responses.contains("\"sequence_number\":7"));
         assert!(responses.ends_with("}\n\n"));
+    }
+
+    #[test]
+    fn events_of_responses_are_numbered_on() {
+        let tail = b"data: {\"sequence_number\":4}\n\ndata: {\"sequence_number\":5,\"x\":1}\n\n";
+        assert_eq!(Voice::Responses.next_number(tail), 6);
+        assert_eq!(Voice::Responses.next_number(b""), 0);
+        assert_eq!(Voice::Responses.next_number(b"\"sequence_number\":"), 0);
+        assert_eq!(Voice::Messages.next_number(tail), 0);
     }
 }

@@ -159,6 +159,16 @@ impl<'a> Ask<'a> {
         self.with_model(target.model, body)
     }
 
+    /// The body with the path's model in it where it has none itself, for those who read all of it.
+    pub(crate) fn completed<'b>(&self, body: &'b [u8]) -> Cow<'b, [u8]> {
+        match (&self.model_at, &self.model) {
+            (ModelAt::Absent(_), Some(model)) => self
+                .with_model(model, body)
+                .map_or(Cow::Borrowed(body), Cow::Owned),
+            _ => Cow::Borrowed(body),
+        }
+    }
+
     fn stands(&self) -> bool {
         matches!(self.model_at, ModelAt::Json(_) | ModelAt::Form(_))
     }

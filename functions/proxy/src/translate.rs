@@ -185,7 +185,9 @@ impl<H: Host> Transform for Translation<H> {
         self.draft
             .ended(outcome, refusal.as_ref().map(|refusal| refusal.code.text));
         if let Some(refusal) = refusal {
-            self.voice.error(&refusal, self.draft.request_id(), out);
+            let number = self.translator.next_number();
+            self.voice
+                .error(&refusal, self.draft.request_id(), number, out);
         }
         log::push(&self.host, &self.settings, self.draft.clone());
     }

@@ -137,9 +137,13 @@ pub(crate) async fn send<H: Host>(
         .headers
         .get("retry-after")
         .and_then(|text| text.trim().parse().ok());
+    // AWS says what kind of error it is in a header.
+    let kind = reply.headers.get("x-amzn-errortype");
+    let kind = kind.map(|kind| kind.into_owned());
     let body = host.read(reply.body, MAX_ERROR_BYTES).await;
     let said = body.map(|body| failure::said(body.as_ref(), credential));
-    let said = said.unwrap_or_default();
+    let mut said = said.unwrap_or_default();
+    said.code = said.code.or(kind);
     if rejects_key(reply.status, said.message.as_deref()) {
         health::rejected(host, settings, draft.workspace(), key);
     }

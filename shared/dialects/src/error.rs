@@ -127,7 +127,12 @@ impl Said {
             | "throttlingException"
             | "RESOURCE_EXHAUSTED"
             | "429" => FailureKind::RateLimited,
-            "insufficient_quota" | "billing_error" | "quota_exceeded" | "402" => FailureKind::Quota,
+            "insufficient_quota"
+            | "billing_error"
+            | "quota_exceeded"
+            | "billing_hard_limit_reached"
+            | "ServiceQuotaExceededException"
+            | "402" => FailureKind::Quota,
             "overloaded_error"
             | "UNAVAILABLE"
             | "ServiceUnavailableException"

@@ -24,6 +24,11 @@ pub trait EncodeStream {
     /// Takes an event and appends what it is in the dialect, maybe nothing. [`Event::Failed`] appends nothing: an error
     /// event is written by whoever knows the request.
     fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>);
+
+    /// The number of the next event, where the dialect numbers them (OpenAI's Responses).
+    fn next_number(&self) -> u64 {
+        0
+    }
 }
 
 /// How frames are carried.
@@ -133,6 +138,12 @@ impl StreamTranslator {
     #[must_use]
     pub fn outcome(&self) -> &Outcome {
         &self.state.outcome
+    }
+
+    /// The number of the next event for the client, where its dialect numbers them.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.encoder.next_number()
     }
 
     /// What the provider said it cost.

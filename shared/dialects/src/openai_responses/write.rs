@@ -63,6 +63,10 @@ impl StreamEncoder {
 }
 
 impl EncodeStream for StreamEncoder {
+    fn next_number(&self) -> u64 {
+        self.wire.sequence
+    }
+
     fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, created } => {
