@@ -84,7 +84,7 @@ impl Items<'_, '_, '_, '_> {
     fn message(&mut self, role: Role, parts: &[Part<'_>]) -> Result<(), Unsupported> {
         let word = match role {
             Role::System => "system",
-            Role::Developer if self.target.quirks.lacks("developer") => "system",
+            Role::Developer if !self.target.quirks.developer_role => "system",
             Role::Developer => "developer",
             Role::User => "user",
             Role::Assistant => "assistant",

@@ -416,6 +416,7 @@ fn what_the_api_lacks_is_refused_or_warned_of() {
 fn what_a_provider_does_not_take_is_not_sent() {
     let quirks = Quirks {
         unsupported: &["temperature", "metadata", "store", "safety_identifier"],
+        developer_role: false,
         parallel_tool_calls: false,
         reasoning_effort: false,
         ..QUIRKS
@@ -439,9 +440,10 @@ fn what_a_provider_does_not_take_is_not_sent() {
             name: "safety_identifier".into(),
             value: json("\"s\""),
         }],
-        ..hi()
+        ..asks(vec![turn(Role::Developer, vec![Content::text("Hi")])])
     };
     let (body, warnings) = encode_for(&target, &request).unwrap();
-    assert_eq!(body, format!("{HI}}}"));
+    let hi = HI.replace("user", "system");
+    assert_eq!(body, format!("{hi}}}"));
     assert_eq!(warnings.len(), 4, "{warnings:?}");
 }
