@@ -4,8 +4,8 @@
 //! which takes JSON Schema as it is. The signature of a thought stands on the part it led to: that of a function call stays
 //! with the call, that of a text is a [`Reasoning`](crate::Content::Reasoning) without words right after the text.
 //!
-//! Not in the model, and so skipped in answers: `executableCode`, `codeExecutionResult` and the calls of Google's own tools;
-//! pictures and sound in streams.
+//! A file's name has no place in a request. Not in the model, and so skipped in answers: `executableCode`,
+//! `codeExecutionResult` and the calls of Google's own tools; pictures and sound in streams.
 
 mod answer;
 mod build;
