@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::answer::{Answer, Choice, Citation, Finish, Usage};
 use crate::dialect::Reply;
-use crate::json::{Object, Problem, Writer};
+use crate::json::{Object, Problem, Raw, Writer, text};
 use crate::request::{Content, Part};
 
 use super::decode::{thought, tool_call};
@@ -16,53 +16,83 @@ use super::{reason, reason_word};
 /// It makes no sense.
 pub fn decode_answer(body: &str) -> Result<Answer<'_>, Problem> {
     let mut object = Object::parse(body)?;
-    let mut message = object
+    let message = object
         .object("message")?
         .ok_or_else(|| Problem::new("is missing").at("message"))?;
-    let mut choice = Choice {
-        finish: Finish::from(reason(
-            &object.text("finish_reason")?.unwrap_or_default(),
-        )),
-        ..Choice::default()
+    let parts = parts(message).map_err(|problem| problem.at("message"))?;
+    let usage = match object.object("usage")? {
+        Some(counts) => Some(usage(counts).map_err(|problem| problem.at("usage"))?),
+        None => None,
     };
-    if let Some(plan) = message.text("tool_plan")?.filter(|plan| !plan.is_empty()) {
-        choice.parts.push(thought(plan));
-    }
-    for raw in message.array("content")?.unwrap_or_default() {
-        let mut content = Object::of(raw)?;
-        if let Some(text) = content.text("text")? {
-            choice.parts.push(Content::text(text).into());
-        } else if let Some(text) = content.text("thinking")? {
-            choice.parts.push(thought(text));
-        }
-    }
-    for raw in message.array("citations")?.unwrap_or_default() {
-        let mut object = Object::of(raw)?;
-        let index = object.integer("content_index")?;
-        let citation = citation(object)?;
-        let texts = |part: &&mut Part<'_>| matches!(part.content, Content::Text { .. });
-        let index = index.and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
-        let part = match choice.parts.get(index).map(|part| &part.content) {
-            Some(Content::Text { .. }) => choice.parts.get_mut(index),
-            _ => choice.parts.iter_mut().find(texts),
-        };
-        if let Some(Part {
-            content: Content::Text { citations, .. },
-            ..
-        }) = part
-        {
-            citations.push(citation);
-        }
-    }
-    for raw in message.array("tool_calls")?.unwrap_or_default() {
-        choice.parts.push(tool_call(raw)?.into());
-    }
     Ok(Answer {
         id: object.text("id")?,
-        usage: object.object("usage")?.map(usage).transpose()?,
-        choices: vec![choice],
+        usage,
+        choices: vec![Choice {
+            parts,
+            finish: Finish::from(reason(&object.text("finish_reason")?.unwrap_or_default())),
+            logprobs: None,
+        }],
         ..Answer::default()
     })
+}
+
+/// A plan is told before the content, and calls after it.
+fn parts(mut message: Object<'_>) -> Result<Vec<Part<'_>>, Problem> {
+    let mut parts = Vec::new();
+    if let Some(plan) = message.text("tool_plan")?.filter(|plan| !plan.is_empty()) {
+        parts.push(thought(plan));
+    }
+    // Which part is which element of the content; an empty one is none.
+    let mut places = Vec::new();
+    let content = message.array("content")?.unwrap_or_default();
+    for (at, raw) in content.into_iter().enumerate() {
+        let said = said(raw).map_err(|problem| problem.at_index(at).at("content"))?;
+        places.push(said.is_some().then_some(parts.len()));
+        parts.extend(said);
+    }
+    let cited = message.array("citations")?.unwrap_or_default();
+    for (at, raw) in cited.into_iter().enumerate() {
+        cite(raw, &places, &mut parts).map_err(|p| p.at_index(at).at("citations"))?;
+    }
+    let calls = message.array("tool_calls")?.unwrap_or_default();
+    for (at, raw) in calls.into_iter().enumerate() {
+        let call = tool_call(raw).map_err(|problem| problem.at_index(at).at("tool_calls"))?;
+        parts.push(call.into());
+    }
+    Ok(parts)
+}
+
+fn said(raw: Raw<'_>) -> Result<Option<Part<'_>>, Problem> {
+    let mut content = Object::of(raw)?;
+    let is_said = |text: &Cow<'_, str>| !text.is_empty();
+    if let Some(text) = content.text("text")?.filter(is_said) {
+        return Ok(Some(Content::text(text).into()));
+    }
+    Ok(content.text("thinking")?.filter(is_said).map(thought))
+}
+
+/// Gives citations to the text that they are of.
+fn cite<'a>(raw: Raw<'a>, places: &[Option<usize>], parts: &mut [Part<'a>]) -> Result<(), Problem> {
+    let mut object = Object::of(raw)?;
+    let index = object.integer("content_index")?.unwrap_or(0);
+    let of_text = is_of_text(&mut object)?;
+    let place = usize::try_from(index).ok().and_then(|at| *places.get(at)?);
+    let part = place.and_then(|at| parts.get_mut(at));
+    if let Some(Part {
+        content: Content::Text { citations, .. },
+        ..
+    }) = part
+        && of_text
+    {
+        self::citations(object, |citation| citations.push(citation))?;
+    }
+    Ok(())
+}
+
+/// Whether a citation is of the text, and not of a plan or thought, where citations have no place.
+pub(super) fn is_of_text(object: &mut Object<'_>) -> Result<bool, Problem> {
+    let kind = object.text("type")?;
+    Ok(kind.is_none_or(|kind| kind == "TEXT_CONTENT"))
 }
 
 /// `tokens` are what the model saw and wrote; `billed_units` leave out what Cohere adds of its own.
@@ -103,23 +133,43 @@ pub(super) fn write_usage(usage: &Usage, writer: &mut Writer<'_>) {
         .close();
 }
 
-/// The quoted text stands in the answer itself; the source tells where it is from.
-pub(super) fn citation(mut object: Object<'_>) -> Result<Citation<'_>, Problem> {
-    let mut citation = Citation {
+/// One for each source. The quoted text stands in the answer itself; a source tells where it is from.
+pub(super) fn citations<'a>(
+    mut object: Object<'a>,
+    mut tell: impl FnMut(Citation<'a>),
+) -> Result<(), Problem> {
+    let citation = Citation {
         start: object.integer("start")?,
         end: object.integer("end")?,
         quote: object.text("text")?,
         ..Citation::default()
     };
-    if let Some(source) = object.array("sources")?.unwrap_or_default().first() {
-        let mut source = Object::of(source)?;
-        let document = source.object("document")?;
-        if let Some(mut document) = document {
-            citation.title = document.text("title")?;
-            citation.url = document.text("url")?;
-        }
+    let sources = object.array("sources")?.unwrap_or_default();
+    if sources.is_empty() {
+        tell(citation);
+        return Ok(());
     }
-    Ok(citation)
+    for (at, raw) in sources.into_iter().enumerate() {
+        let inside = |problem: Problem| problem.at_index(at).at("sources");
+        let mut source = Object::of(raw).map_err(inside)?;
+        let mut citation = citation.clone();
+        // What a tool told has no title; its id tells which call it was.
+        citation.title = source.text("id").map_err(inside)?;
+        if let Some(mut document) = source.object("document").map_err(inside)? {
+            citation.title = match word(&mut document, "title") {
+                None => citation.title,
+                title => title,
+            };
+            citation.url = word(&mut document, "url");
+        }
+        tell(citation);
+    }
+    Ok(())
+}
+
+/// A text of the caller's own document, where it is one.
+fn word<'a>(document: &mut Object<'a>, name: &str) -> Option<Cow<'a, str>> {
+    text(document.take(name)?).ok()
 }
 
 pub(super) fn write_citation(citation: &Citation<'_>, writer: &mut Writer<'_>) {
@@ -149,7 +199,10 @@ pub fn encode_answer(answer: &Answer<'_>, reply: &Reply<'_>) -> Vec<u8> {
     let mut writer = Writer::new(&mut out);
     let none = Choice::default();
     let choice = answer.choices.first().unwrap_or(&none);
-    let id = answer.id.as_deref().map_or(Cow::Borrowed(reply.id), Cow::Borrowed);
+    let id = answer
+        .id
+        .as_deref()
+        .map_or(Cow::Borrowed(reply.id), Cow::Borrowed);
     writer
         .open()
         .text_field("id", &id)

@@ -65,15 +65,8 @@ pub fn decode_request(body: &str) -> Result<Request<'_>, Problem> {
     if let Some(format) = object.object("response_format")? {
         request.format = response_format(format).map_err(|p| p.at("response_format"))?;
     }
-    if let Some(mut thinking) = object.object("thinking")? {
-        request.reasoning = Some(Reasoning {
-            mode: match thinking.text("type")?.as_deref() {
-                Some("disabled") => ReasoningMode::Off,
-                _ => ReasoningMode::On,
-            },
-            budget_tokens: thinking.integer("token_budget")?,
-            ..Reasoning::default()
-        });
+    if let Some(config) = object.object("thinking")? {
+        request.reasoning = Some(thinking(config).map_err(|problem| problem.at("thinking"))?);
     }
     request.extra = object
         .rest()
@@ -134,10 +127,30 @@ fn message<'a>(raw: Raw<'a>, turns: &mut Vec<Turn<'a>>) -> Result<(), Problem> {
             parts,
         });
     }
+    nothing_left(object)
+}
+
+/// Nothing may be left of an object.
+fn nothing_left(object: Object<'_>) -> Result<(), Problem> {
     match object.rest().next() {
         Some((name, _)) => Err(Problem::new("is not known here").at(&name)),
         None => Ok(()),
     }
+}
+
+fn thinking(mut config: Object<'_>) -> Result<Reasoning<'_>, Problem> {
+    let mode = match config.required_text("type")?.as_ref() {
+        "enabled" => ReasoningMode::On,
+        "disabled" => ReasoningMode::Off,
+        _ => return Err(Problem::new("must be enabled or disabled").at("type")),
+    };
+    let reasoning = Reasoning {
+        mode,
+        budget_tokens: config.integer("token_budget")?,
+        ..Reasoning::default()
+    };
+    nothing_left(config)?;
+    Ok(reasoning)
 }
 
 pub(super) fn thought(text: Cow<'_, str>) -> Part<'_> {
@@ -172,18 +185,21 @@ fn content(raw: Raw<'_>) -> Result<Option<Part<'_>>, Problem> {
             let text = object.required_text("text")?;
             (!text.is_empty()).then(|| Content::text(text).into())
         }
-        "thinking" => Some(thought(object.required_text("thinking")?)),
+        "thinking" => {
+            let text = object.required_text("thinking")?;
+            (!text.is_empty()).then(|| thought(text))
+        }
         "image_url" => {
             let mut image = object
                 .object("image_url")?
                 .ok_or_else(|| Problem::new("is missing").at("image_url"))?;
-            let url = image
-                .required_text("url")
-                .map_err(|problem| problem.at("image_url"))?;
+            let inside = |problem: Problem| problem.at("image_url");
+            let url = image.required_text("url").map_err(inside)?;
             let content = Content::Image {
                 source: Source::of_url(url),
-                detail: image.text("detail")?,
+                detail: image.text("detail").map_err(inside)?,
             };
+            nothing_left(image).map_err(inside)?;
             Some(content.into())
         }
         "document" => {
@@ -195,6 +211,7 @@ fn content(raw: Raw<'_>) -> Result<Option<Part<'_>>, Problem> {
         }
         _ => return Err(Problem::new("is not known here").at("type")),
     };
+    nothing_left(object)?;
     Ok(part)
 }
 
@@ -208,7 +225,10 @@ pub(super) fn tool_call(raw: Raw<'_>) -> Result<Content<'_>, Problem> {
         name: function
             .required_text("name")
             .map_err(|problem| problem.at("function"))?,
-        arguments: function.text("arguments")?.unwrap_or_default(),
+        arguments: function
+            .text("arguments")
+            .map_err(|problem| problem.at("function"))?
+            .unwrap_or_default(),
         signature: None,
     })
 }
@@ -225,31 +245,32 @@ fn tool(raw: Raw<'_>, strict: Option<bool>) -> Result<Tool<'_>, Problem> {
     let mut function = object
         .object("function")?
         .ok_or_else(|| Problem::new("is missing").at("function"))?;
-    Ok(Tool::Function {
-        name: function
-            .required_text("name")
-            .map_err(|problem| problem.at("function"))?,
-        description: function.text("description")?,
+    let inside = |problem: Problem| problem.at("function");
+    let tool = Tool::Function {
+        name: function.required_text("name").map_err(inside)?,
+        description: function.text("description").map_err(inside)?,
         parameters: function.json("parameters"),
         strict,
         cache: None,
-    })
+    };
+    nothing_left(function).map_err(inside)?;
+    nothing_left(object)?;
+    Ok(tool)
 }
 
 fn response_format(mut format: Object<'_>) -> Result<Option<Format<'_>>, Problem> {
-    match format.required_text("type")?.as_ref() {
-        "text" => Ok(None),
-        "json_object" => Ok(Some(
-            match format.json("json_schema").or(format.json("schema")) {
-                Some(schema) => Format::Schema {
-                    name: None,
-                    description: None,
-                    schema,
-                    strict: None,
-                },
-                None => Format::Json,
-            },
-        )),
+    let kind = format.required_text("type")?;
+    let schema = format.json("json_schema").or(format.json("schema"));
+    nothing_left(format)?;
+    match (kind.as_ref(), schema) {
+        ("text", None) => Ok(None),
+        ("json_object", None) => Ok(Some(Format::Json)),
+        ("json_object", Some(schema)) => Ok(Some(Format::Schema {
+            name: None,
+            description: None,
+            schema,
+            strict: None,
+        })),
         _ => Err(Problem::new("must be text or json_object").at("type")),
     }
 }

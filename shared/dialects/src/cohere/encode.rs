@@ -1,7 +1,7 @@
-//! Writing requests.
+//! Writing requests: <https://docs.cohere.com/reference/chat>.
 
 use crate::dialect::Target;
-use crate::json::Writer;
+use crate::json::{Json, Writer};
 use crate::request::{Content, Format, Part, Request, Role, Source, Tool, ToolChoice, Turn};
 use crate::support::{Feature, Notes, Unsupported};
 
@@ -25,10 +25,11 @@ pub fn encode_request(
         .boolean(request.stream);
     writer.key("messages").open_array();
     for turn in &request.turns {
-        message(turn, &mut writer, notes)?;
+        message(turn, target.model, &mut out, notes)?;
     }
-    writer.close_array();
-    tools(request, &mut writer, notes)?;
+    Writer::new(&mut out).close_array();
+    tools(request, &mut out, notes)?;
+    let mut writer = Writer::new(&mut out);
     settings(request, &mut writer, notes)?;
     for extra in &request.extra {
         if OWN_FIELDS.contains(&extra.name.as_ref()) {
@@ -41,21 +42,59 @@ pub fn encode_request(
     Ok(out)
 }
 
+/// So many texts may end an answer.
+const MOST_STOPS: usize = 5;
+
+/// Writes a number, moved to the nearest that Cohere takes.
+fn within(
+    name: &str,
+    value: Option<&Json<'_>>,
+    least: f64,
+    most: f64,
+    writer: &mut Writer<'_>,
+    notes: &mut Notes,
+) {
+    let Some(value) = value else {
+        return;
+    };
+    let number: f64 = value.as_str().parse().unwrap_or(f64::NAN);
+    let nearest = number.clamp(least, most);
+    let nearest = (number != nearest && !number.is_nan()).then(|| nearest.to_string());
+    match nearest.and_then(|nearest| Json::parse(nearest.into())) {
+        None => {
+            writer.key(name).raw(value);
+        }
+        Some(nearest) => {
+            let nearest_text = nearest.as_str();
+            notes.warn(format!(
+                "`{name}` was set to {nearest_text}, the nearest here"
+            ));
+            writer.key(name).raw(&nearest);
+        }
+    }
+}
+
 fn settings(
     request: &Request<'_>,
     writer: &mut Writer<'_>,
     notes: &mut Notes,
 ) -> Result<(), Unsupported> {
     let sampling = &request.sampling;
-    writer
-        .integer_field_if("max_tokens", request.max_tokens)
-        .raw_field_if("temperature", sampling.temperature.as_ref())
-        .raw_field_if("p", sampling.top_p.as_ref())
-        .raw_field_if("k", sampling.top_k.as_ref())
-        .raw_field_if("seed", sampling.seed.as_ref())
-        .raw_field_if("frequency_penalty", sampling.frequency_penalty.as_ref())
-        .raw_field_if("presence_penalty", sampling.presence_penalty.as_ref());
+    writer.integer_field_if("max_tokens", request.max_tokens);
+    for (name, value, least, most) in [
+        ("temperature", &sampling.temperature, 0.0, 1.0),
+        ("p", &sampling.top_p, 0.01, 0.99),
+        ("k", &sampling.top_k, 0.0, 500.0),
+        ("frequency_penalty", &sampling.frequency_penalty, 0.0, 1.0),
+        ("presence_penalty", &sampling.presence_penalty, 0.0, 1.0),
+    ] {
+        within(name, value.as_ref(), least, most, writer, notes);
+    }
+    writer.raw_field_if("seed", sampling.seed.as_ref());
     if !request.stop.is_empty() {
+        if request.stop.len() > MOST_STOPS {
+            notes.lost(Feature::Stop, "stop", "it takes up to 5")?;
+        }
         writer.key("stop_sequences").open_array();
         for stop in &request.stop {
             writer.text(stop);
@@ -71,7 +110,14 @@ fn settings(
                 .text_field("type", "json_object")
                 .close();
         }
-        Some(Format::Schema { schema, .. }) => {
+        Some(Format::Schema {
+            schema,
+            description,
+            ..
+        }) => {
+            if description.is_some() {
+                notes.warn("the description of the JSON schema was left out".to_owned());
+            }
             writer
                 .key("response_format")
                 .open()
@@ -93,12 +139,33 @@ fn settings(
         }
     }
     let absent = [
-        (sampling.logit_bias.is_some(), Feature::LogitBias, "logit_bias"),
-        (request.choices.is_some_and(|n| n > 1), Feature::Choices, "n"),
-        (request.logprobs == Some(true), Feature::Logprobs, "logprobs"),
+        (
+            sampling.logit_bias.is_some(),
+            Feature::LogitBias,
+            "logit_bias",
+        ),
+        (
+            request.choices.is_some_and(|n| n > 1),
+            Feature::Choices,
+            "n",
+        ),
+        (
+            request.logprobs == Some(true),
+            Feature::Logprobs,
+            "logprobs",
+        ),
+        (
+            request.top_logprobs.is_some_and(|n| n > 0),
+            Feature::Logprobs,
+            "top_logprobs",
+        ),
         (request.metadata.is_some(), Feature::Metadata, "metadata"),
         (request.user.is_some(), Feature::User, "user"),
-        (request.service_tier.is_some(), Feature::ServiceTier, "service_tier"),
+        (
+            request.service_tier.is_some(),
+            Feature::ServiceTier,
+            "service_tier",
+        ),
         (request.store == Some(true), Feature::Store, "store"),
     ];
     for (there, feature, field) in absent {
@@ -109,11 +176,7 @@ fn settings(
     Ok(())
 }
 
-fn tools(
-    request: &Request<'_>,
-    writer: &mut Writer<'_>,
-    notes: &mut Notes,
-) -> Result<(), Unsupported> {
+fn tools(request: &Request<'_>, out: &mut Vec<u8>, notes: &mut Notes) -> Result<(), Unsupported> {
     if request.parallel_tool_calls == Some(false) && !request.tools.is_empty() {
         notes.lacking(Feature::ParallelToolCallsOff, "parallel_tool_calls")?;
     }
@@ -122,52 +185,80 @@ fn tools(
         Some(ToolChoice::Allowed { names, .. }) => names.iter().any(|allowed| allowed == name),
         _ => true,
     };
-    if !request.tools.is_empty() {
-        writer.key("tools").open_array();
-        for tool in &request.tools {
-            match tool {
-                Tool::Function {
-                    name,
-                    description,
-                    parameters,
-                    cache,
-                    ..
-                } => {
-                    if cache.is_some() {
-                        notes.lacking(Feature::Cache, "cache_control")?;
-                    }
-                    if offered(name) {
-                        writer.open().text_field("type", "function");
-                        writer
-                            .key("function")
-                            .open()
-                            .text_field("name", name)
-                            .text_field_if("description", description.as_deref())
-                            .raw_field_if("parameters", parameters.as_ref())
-                            .close()
-                            .close();
-                    }
+    let before = out.len();
+    Writer::new(out).key("tools").open_array();
+    let open = out.len();
+    let mut writer = Writer::new(out);
+    for (at, tool) in request.tools.iter().enumerate() {
+        match tool {
+            Tool::Function {
+                name,
+                description,
+                parameters,
+                cache,
+                ..
+            } => {
+                if cache.is_some() {
+                    notes.lacking(Feature::Cache, "cache_control")?;
                 }
-                Tool::Other { kind, .. } => {
-                    notes.lacking(Feature::ToolOther, &format!("tools ({kind})"))?;
+                if offered(name) {
+                    writer.open().text_field("type", "function");
+                    writer.key("function").open();
+                    writer
+                        .text_field("name", name)
+                        .text_field_if("description", description.as_deref());
+                    write_schema(parameters.as_ref(), &mut writer);
+                    writer.close().close();
                 }
             }
+            Tool::Other { kind, .. } => {
+                let kind: String = kind.chars().take(64).collect();
+                notes.lacking(Feature::ToolOther, &format!("tools[{at}] ({kind})"))?;
+            }
         }
-        writer.close_array();
     }
-    strictness(request, writer, notes)?;
+    // Without tools a choice of them says nothing and is refused.
+    if out.len() == open {
+        out.truncate(before);
+        return Ok(());
+    }
+    let mut writer = Writer::new(out);
+    writer.close_array();
+    strictness(request, &mut writer, notes)?;
     match &request.tool_choice {
-        None | Some(ToolChoice::Auto | ToolChoice::Allowed { required: false, .. }) => {}
+        None
+        | Some(
+            ToolChoice::Auto
+            | ToolChoice::Allowed {
+                required: false, ..
+            },
+        ) => {}
         Some(ToolChoice::None) => {
             writer.text_field("tool_choice", "NONE");
         }
         Some(
-            ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Allowed { required: true, .. },
+            ToolChoice::Required
+            | ToolChoice::Named(_)
+            | ToolChoice::Allowed { required: true, .. },
         ) => {
             writer.text_field("tool_choice", "REQUIRED");
         }
     }
     Ok(())
+}
+
+/// A schema must be there and be of an object. An empty one, or none, is the least that is taken.
+fn write_schema(parameters: Option<&Json<'_>>, writer: &mut Writer<'_>) {
+    let says = |schema: &&Json<'_>| {
+        let inside = schema.as_str().strip_prefix('{');
+        let inside = inside.and_then(|rest| rest.strip_suffix('}'));
+        inside.is_none_or(|inside| !inside.trim_ascii().is_empty())
+    };
+    writer.key("parameters");
+    match parameters.filter(says) {
+        Some(schema) => writer.raw(schema),
+        None => writer.open().text_field("type", "object").close(),
+    };
 }
 
 /// Cohere has one switch for all tools.
@@ -194,9 +285,15 @@ fn strictness(
     )
 }
 
+/// Models from before reasoning, which plan their calls and do not think: `command-r…` and the first `command-a`.
+fn only_plans(model: &str) -> bool {
+    model.contains("command-r") && !model.contains("reasoning") || model.contains("command-a-03")
+}
+
 fn message(
     turn: &Turn<'_>,
-    writer: &mut Writer<'_>,
+    model: &str,
+    out: &mut Vec<u8>,
     notes: &mut Notes,
 ) -> Result<(), Unsupported> {
     if turn.name.is_some() {
@@ -204,11 +301,12 @@ fn message(
     }
     if turn.role == Role::Tool {
         for part in &turn.parts {
-            tool_result(part, writer, notes)?;
+            tool_result(part, &mut Writer::new(out), notes)?;
         }
         return Ok(());
     }
-    writer.open().text_field(
+    let before = out.len();
+    Writer::new(out).open().text_field(
         "role",
         match turn.role {
             Role::System | Role::Developer => "system",
@@ -216,46 +314,105 @@ fn message(
             Role::Assistant => "assistant",
         },
     );
-    writer.key("content").open_array();
+    let calls = turn
+        .parts
+        .iter()
+        .any(|part| matches!(part.content, Content::ToolCall { .. }));
+    let plan = only_plans(model)
+        .then(|| plan(turn, calls, notes))
+        .transpose()?;
+    let empty = out.len();
+    Writer::new(out).key("content").open_array();
+    let open = out.len();
     for part in &turn.parts {
-        content(part, writer, notes)?;
-    }
-    writer.close_array();
-    let mut calls = turn.parts.iter().filter_map(|part| match &part.content {
-        Content::ToolCall {
-            id,
-            name,
-            arguments,
-            ..
-        } => Some((id, name, arguments)),
-        _ => None,
-    });
-    if let Some(first) = calls.next() {
-        writer.key("tool_calls").open_array();
-        for (id, name, arguments) in std::iter::once(first).chain(calls) {
-            writer
-                .open()
-                .text_field("id", id)
-                .text_field("type", "function");
-            writer
-                .key("function")
-                .open()
-                .text_field("name", name)
-                .text_field("arguments", if arguments.is_empty() { "{}" } else { arguments })
-                .close()
-                .close();
+        let planned = matches!(
+            part.content,
+            Content::Reasoning {
+                signature: None,
+                ..
+            }
+        );
+        if !(planned && plan.is_some()) {
+            content(part, &mut Writer::new(out), notes)?;
         }
-        writer.close_array();
+    }
+    if out.len() == open {
+        out.truncate(empty);
+        if !calls {
+            out.truncate(before);
+            return Ok(());
+        }
+    } else {
+        Writer::new(out).close_array();
+    }
+    let mut writer = Writer::new(out);
+    let plan = plan.filter(|plan| !plan.is_empty());
+    writer.text_field_if("tool_plan", plan.as_deref());
+    if calls {
+        tool_calls(turn, &mut writer, notes)?;
     }
     writer.close();
     Ok(())
 }
 
-fn content(
-    part: &Part<'_>,
+/// What such a model thought before its calls, which it calls a plan; before anything else it has no place.
+fn plan(turn: &Turn<'_>, calls: bool, notes: &mut Notes) -> Result<String, Unsupported> {
+    let mut plan = String::new();
+    for part in &turn.parts {
+        if let Content::Reasoning {
+            text,
+            signature: None,
+            ..
+        } = &part.content
+        {
+            if calls {
+                plan.push_str(text);
+            } else {
+                let why = "this model does not think";
+                notes.lost(Feature::ReasoningHistory, "thinking", why)?;
+            }
+        }
+    }
+    Ok(plan)
+}
+
+fn tool_calls(
+    turn: &Turn<'_>,
     writer: &mut Writer<'_>,
     notes: &mut Notes,
 ) -> Result<(), Unsupported> {
+    writer.key("tool_calls").open_array();
+    for part in &turn.parts {
+        let Content::ToolCall {
+            id,
+            name,
+            arguments,
+            signature,
+        } = &part.content
+        else {
+            continue;
+        };
+        if signature.is_some() {
+            let why = "only the provider that signed the call can use it";
+            notes.lost(Feature::ReasoningHistory, "signature of a call", why)?;
+        }
+        writer.open().text_field("id", id);
+        writer.text_field("type", "function").key("function").open();
+        writer.text_field("name", name).text_field(
+            "arguments",
+            if arguments.is_empty() {
+                "{}"
+            } else {
+                arguments
+            },
+        );
+        writer.close().close();
+    }
+    writer.close_array();
+    Ok(())
+}
+
+fn content(part: &Part<'_>, writer: &mut Writer<'_>, notes: &mut Notes) -> Result<(), Unsupported> {
     if part.cache.is_some() {
         notes.lacking(Feature::Cache, "cache_control")?;
     }
@@ -333,7 +490,7 @@ fn tool_result(
         .text_field("tool_call_id", id);
     let texts = || {
         parts.iter().filter_map(|part| match &part.content {
-            Content::Text { text, .. } => Some(text.as_ref()),
+            Content::Text { text, .. } | Content::Refusal { text } => Some(text.as_ref()),
             _ => None,
         })
     };
@@ -344,8 +501,9 @@ fn tool_result(
         Some(only) if parts.len() == 1 => {
             writer.text_field("content", only);
         }
+        // It may not be empty.
         None => {
-            writer.text_field("content", "");
+            writer.text_field("content", "{}");
         }
         Some(_) => {
             writer.key("content").open_array();

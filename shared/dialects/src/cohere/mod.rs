@@ -1,7 +1,8 @@
 //! Cohere's Chat API, version 2: <https://docs.cohere.com/reference/chat>, <https://docs.cohere.com/reference/chat-stream>.
 //!
 //! It is close to OpenAI's, in other words. What a model thinks comes as `thinking` content or as a `tool_plan`; both are
-//! reasoning here, and go back as `thinking`.
+//! reasoning here, and go back as `thinking`, to models that only plan as their `tool_plan`. What is cited of a plan or thought
+//! has no place in the model.
 
 mod answer;
 mod decode;
@@ -42,10 +43,9 @@ pub fn support(feature: Feature) -> Support {
         | F::ParallelToolCalls
         | F::ToolResults
         | F::MaxTokens
-        | F::Temperature
-        | F::Seed
-        | F::FrequencyPenalty
-        | F::PresencePenalty => Kept,
+        | F::Seed => Kept,
+        F::Temperature => Mapped("at most 1"),
+        F::FrequencyPenalty | F::PresencePenalty => Mapped("0 to 1"),
         F::Developer => Mapped("role `system`"),
         F::ToolStrict => Mapped("`strict_tools`, where all tools are strict; else a warning"),
         F::ToolChoiceAuto => Mapped("left out: its default"),
@@ -53,9 +53,9 @@ pub fn support(feature: Feature) -> Support {
         F::ToolChoiceRequired => Mapped("`REQUIRED`"),
         F::ToolChoiceNamed => Mapped("`REQUIRED`, with that tool alone"),
         F::ToolChoiceAllowed => Mapped("those tools alone"),
-        F::Stop => Mapped("`stop_sequences`"),
-        F::TopP => Mapped("`p`"),
-        F::TopK => Mapped("`k`"),
+        F::Stop => Mapped("`stop_sequences`, up to 5"),
+        F::TopP => Mapped("`p`, 0.01 to 0.99"),
+        F::TopK => Mapped("`k`, at most 500"),
         F::JsonMode => Mapped("`response_format.type: json_object`"),
         F::JsonSchema => Mapped("`response_format.json_schema`"),
         F::ReasoningEffort => Mapped("`thinking.token_budget`, by steps"),

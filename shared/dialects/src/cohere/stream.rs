@@ -10,7 +10,7 @@ use crate::json::{Object, Problem, Writer};
 use crate::sse::{Frame, event as sse_event};
 use crate::translate::{DecodeStream, EncodeStream};
 
-use super::answer::{citation, usage, write_citation, write_usage};
+use super::answer::{citations, is_of_text, usage, write_citation, write_usage};
 use super::decode::tool_call;
 use super::{reason, reason_word};
 use crate::request::Content;
@@ -20,18 +20,18 @@ use crate::request::Content;
 pub struct StreamDecoder {
     /// Parts begun so far.
     parts: u32,
-    /// Whether the part under way is a tool plan, which has no beginning of its own.
-    plan: bool,
+    /// What the part under way is; none between contents, which begin with their first word.
+    open: Option<Open>,
     /// The last part that is text, to which citations belong.
     text: Option<u32>,
 }
 
 impl StreamDecoder {
-    fn begin(&mut self, kind: PartKind<'_>, emit: &mut dyn FnMut(Event<'_>)) -> u32 {
+    fn begin(&mut self, open: Open, kind: PartKind<'_>, emit: &mut dyn FnMut(Event<'_>)) {
         let part = self.parts;
         self.parts = self.parts.saturating_add(1);
-        self.plan = false;
-        if kind == PartKind::Text {
+        self.open = Some(open);
+        if open == Open::Text {
             self.text = Some(part);
         }
         emit(Event::Begin {
@@ -39,7 +39,6 @@ impl StreamDecoder {
             part,
             kind,
         });
-        part
     }
 
     fn delta(&self, delta: Delta<'_>, emit: &mut dyn FnMut(Event<'_>)) {
@@ -52,34 +51,58 @@ impl StreamDecoder {
         }
     }
 
+    /// More of a text, thought or plan, which begins with it unless it has begun.
+    fn say(&mut self, open: Open, text: Cow<'_, str>, emit: &mut dyn FnMut(Event<'_>)) {
+        if text.is_empty() {
+            return;
+        }
+        if self.open != Some(open) {
+            let kind = match open {
+                Open::Text => PartKind::Text,
+                Open::Thinking | Open::Plan | Open::Call => PartKind::Reasoning { id: None },
+            };
+            self.begin(open, kind, emit);
+        }
+        self.delta(Delta::Text(text), emit);
+    }
+
     fn content(
         &mut self,
-        begins: bool,
         mut content: Object<'_>,
         emit: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), Problem> {
-        let thinking = content.text("thinking")?;
-        let text = content.text("text")?;
-        if begins {
-            let kind = match content.text("type")?.as_deref() {
-                Some("thinking") => PartKind::Reasoning { id: None },
-                _ => PartKind::Text,
-            };
-            self.begin(kind, emit);
+        if let Some(thought) = content.text("thinking")? {
+            self.say(Open::Thinking, thought, emit);
         }
-        if let Some(text) = thinking.or(text).filter(|text| !text.is_empty()) {
-            self.delta(Delta::Text(text), emit);
+        if let Some(text) = content.text("text")? {
+            self.say(Open::Text, text, emit);
+        }
+        Ok(())
+    }
+
+    fn citation(
+        &self,
+        mut object: Object<'_>,
+        emit: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Problem> {
+        if let Some(part) = self
+            .text
+            .filter(|_| is_of_text(&mut object).unwrap_or(false))
+        {
+            citations(object, |citation| {
+                emit(Event::Delta {
+                    choice: 0,
+                    part,
+                    delta: Delta::Citation(citation),
+                });
+            })?;
         }
         Ok(())
     }
 }
 
 impl DecodeStream for StreamDecoder {
-    fn frame(
-        &mut self,
-        frame: Frame<'_>,
-        emit: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), Problem> {
+    fn frame(&mut self, frame: Frame<'_>, emit: &mut dyn FnMut(Event<'_>)) -> Result<(), Problem> {
         if frame.data == "[DONE]" || frame.data.trim_ascii().is_empty() {
             return Ok(());
         }
@@ -97,21 +120,20 @@ impl DecodeStream for StreamDecoder {
                 created: None,
             }),
             "content-start" | "content-delta" => {
+                if kind == "content-start" {
+                    self.open = None;
+                }
                 if let Some(message) = &mut message
                     && let Some(content) = message.object("content")?
                 {
-                    self.content(kind == "content-start", content, emit)?;
+                    self.content(content, emit)?;
                 }
             }
             "tool-plan-delta" => {
                 if let Some(message) = &mut message
                     && let Some(plan) = message.text("tool_plan")?
                 {
-                    if !self.plan {
-                        self.begin(PartKind::Reasoning { id: None }, emit);
-                        self.plan = true;
-                    }
-                    self.delta(Delta::Text(plan), emit);
+                    self.say(Open::Plan, plan, emit);
                 }
             }
             "tool-call-start" => {
@@ -124,13 +146,13 @@ impl DecodeStream for StreamDecoder {
                         ..
                     } = tool_call(raw)?
                 {
-                    self.begin(PartKind::ToolCall { id, name }, emit);
+                    self.begin(Open::Call, PartKind::ToolCall { id, name }, emit);
                     if !arguments.is_empty() {
                         self.delta(Delta::Arguments(arguments), emit);
                     }
                 }
             }
-            "tool-call-delta" => {
+            "tool-call-delta" if self.open == Some(Open::Call) => {
                 if let Some(message) = &mut message
                     && let Some(mut call) = message.object("tool_calls")?
                     && let Some(mut function) = call.object("function")?
@@ -142,16 +164,15 @@ impl DecodeStream for StreamDecoder {
             "citation-start" => {
                 if let Some(message) = &mut message
                     && let Some(object) = message.object("citations")?
-                    && let Some(part) = self.text
                 {
-                    emit(Event::Delta {
-                        choice: 0,
-                        part,
-                        delta: Delta::Citation(citation(object)?),
-                    });
+                    self.citation(object, emit)?;
                 }
             }
             "message-end" => self.end(delta, emit)?,
+            "error" => {
+                let said = Said::read(frame.data.as_bytes());
+                emit(Event::Failed(Failure::from(said)));
+            }
             _ => {}
         }
         Ok(())
@@ -168,10 +189,10 @@ impl StreamDecoder {
             return Err(Problem::new("is missing").at("delta"));
         };
         let word = delta.text("finish_reason")?.unwrap_or_default();
-        let error = delta.take("error");
+        let error = delta.text("error")?;
         if error.is_some() || matches!(word.as_ref(), "ERROR" | "TIMEOUT") {
             let mut failure = Failure::from(Said {
-                message: error.map(|raw| raw.get().trim_matches('"').to_owned()),
+                message: error.map(Cow::into_owned),
                 ..Said::default()
             });
             if word == "TIMEOUT" {
@@ -210,6 +231,8 @@ pub struct StreamEncoder {
 enum Open {
     Text,
     Thinking,
+    /// It has no beginning or end of its own, and is not written.
+    Plan,
     Call,
 }
 
@@ -232,7 +255,7 @@ impl StreamEncoder {
         let (kind, index) = match self.open.take() {
             None => return,
             Some(Open::Call) => ("tool-call-end", self.calls),
-            Some(Open::Text | Open::Thinking) => ("content-end", self.contents),
+            Some(Open::Text | Open::Thinking | Open::Plan) => ("content-end", self.contents),
         };
         write(kind, Some(index), out, |_| {});
         if kind == "content-end" {
