@@ -23,7 +23,11 @@ impl Streamed {
     pub(crate) fn read(surface: Surface, body: &str) -> Self {
         let mut all = Self::default();
         for event in body.replace("\r\n", "\n").split("\n\n") {
-            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+            // Of names that are repeated the last one counts.
+            let field = |name: &str| {
+                let mut lines = event.lines().rev();
+                lines.find_map(|line| line.strip_prefix(name))
+            };
             let Some(data) = field("data:").map(str::trim) else {
                 continue;
             };

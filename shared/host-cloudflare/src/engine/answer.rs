@@ -99,7 +99,5 @@ fn end(how: u32, detail: String) -> End {
 pub fn ended(watch: u32, tail: &[u8], bytes: f64, how: u32, detail: String) -> Option<Vec<u8>> {
     let watch = WATCHES.with_borrow_mut(|watches| watches.remove(&watch))?;
     let words = watch.ended(tail, bytes as u64, end(how, detail))?;
-    let mut last = unfinished::ending(tail);
-    last.extend_from_slice(&words);
-    Some(last)
+    Some(unfinished::last(tail, &words))
 }

@@ -2,12 +2,49 @@
 //!
 //! The runtime passes a stream on by itself, so what came before a break has reached the client and cannot be held back, as
 //! other engines do with an event that is not yet whole. An error event right after half an event would be read as its
-//! rest, and half a JSON text would fail to parse before the client ever sees the error. So the half is made whole: its
-//! JSON is closed with as little as it takes, and a blank line ends the event. The error event then tells that what came before it is incomplete.
+//! rest, and half a JSON text would fail to parse before the client ever sees the error; and made whole by itself it would be
+//! an event that lacks what its kind must have. So the half becomes the error event: its JSON is closed with as little as it
+//! takes but for the last brace, the members of the error event follow (of members that are repeated the last one counts),
+//! and so does that event's name (of names too).
 //! The format: <https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream>.
 
-/// What to send after `tail`, the end of a stream, so that its last event is whole; empty where it is already.
-pub(crate) fn ending(tail: &[u8]) -> Vec<u8> {
+/// What to send after `tail`, the end of a stream, so that a client understands `words`, an event that is whole.
+pub(crate) fn last(tail: &[u8], words: &[u8]) -> Vec<u8> {
+    let mut last = ending(tail);
+    let half = tail.get(last_event(tail)..).unwrap_or_default();
+    let joined = last
+        .strip_suffix(b"}\n\n")
+        .zip(object(words))
+        .map(|(closed, (name, members))| {
+            let blank = |byte: &&u8| !matches!(byte, b' ' | b'\t');
+            let before = closed.last().or_else(|| half.iter().rev().find(blank));
+            let comma: &[u8] = if before == Some(&b'{') { b"" } else { b"," };
+            let line: &[u8] = if name.is_empty() { b"" } else { b"\n" };
+            [closed, comma, members, b"}", line, name, b"\n\n"].concat()
+        });
+    match joined {
+        Some(joined) => joined,
+        None => {
+            last.extend_from_slice(words);
+            last
+        }
+    }
+}
+
+/// The name of an event as a line to be added, and what is between the braces of its data.
+fn object(words: &[u8]) -> Option<(&[u8], &[u8])> {
+    let event = words.strip_suffix(b"\n\n")?;
+    let at = event.iter().position(|byte| *byte == b'\n');
+    let (name, data) = match at.filter(|_| event.starts_with(b"event:")) {
+        Some(at) => (event.get(..at)?, event.get(at + 1..)?),
+        None => (&[][..], event),
+    };
+    let members = data.strip_prefix(b"data: {")?.strip_suffix(b"}")?;
+    Some((name, members))
+}
+
+/// What ends the last event of `tail`; empty where it is whole already.
+fn ending(tail: &[u8]) -> Vec<u8> {
     let start = last_event(tail);
     let event = tail.get(start..).unwrap_or_default();
     if event.is_empty() {
@@ -190,7 +227,7 @@ fn rest_of(word: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{character, close, ending};
+    use super::{character, close, ending, last};
 
     const TEXT: &str = r#"{"id":"chatcmpl-1","n":-12.5e+3,"ok":true,"no":false,"x":null, "choices":[{"index":0,"delta":{"content":"h\"\\\u00e9é 😀"},"logprobs":[],"e":{}}, 7]}"#;
 
@@ -211,6 +248,39 @@ mod tests {
         assert_eq!(close(TEXT.as_bytes()), "");
         assert_eq!(close(b"[DONE"), "");
         assert_eq!(close(b"plain words"), "");
+    }
+
+    #[test]
+    fn every_half_becomes_the_error() {
+        let words = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"m\"}}\n\n";
+        let event = format!("event: delta\ndata: {TEXT}");
+        let data = event.find('{').unwrap();
+        for end in data + 1..event.len() {
+            let half = &event.as_bytes()[..end];
+            let all = [b"data: 1\n\n", half, &last(half, words)].concat();
+            let all = String::from_utf8(all).unwrap();
+            let (_, event) = all.split_once("\n\n").unwrap();
+            let mut lines = event.strip_suffix("\n\n").unwrap().lines();
+            assert_eq!(lines.next(), Some("event: delta"));
+            let data = lines.next().unwrap().strip_prefix("data: ").unwrap();
+            let data: serde_json::Value = serde_json::from_str(data).unwrap();
+            assert_eq!(data["error"]["message"], "m", "{end}");
+            assert_eq!(data["type"], "error");
+            assert_eq!(lines.next(), Some("event: error"));
+            assert_eq!(lines.next(), None);
+        }
+    }
+
+    #[test]
+    fn the_error_stands_alone_behind_what_is_whole() {
+        let words: &[u8] = b"data: {\"error\":1}\n\n";
+        assert_eq!(last(b"", words), words);
+        assert_eq!(last(b"data: {}\n\n", words), words);
+        assert_eq!(last(b"data: {}", words), [b"\n\n", words].concat());
+        assert_eq!(last(b"event: x", words), [b"\n\n", words].concat());
+        assert_eq!(last(b"data: {", words), b"\"error\":1}\n\n");
+        assert_eq!(last(b"data: { ", words), b"\"error\":1}\n\n");
+        assert_eq!(last(b"data: {\"a\":[1", words), b"],\"error\":1}\n\n");
     }
 
     #[test]
