@@ -227,21 +227,41 @@ impl Messages<'_, '_> {
                 cache = cache.or_else(|| parts.iter().rev().find_map(|part| part.cache.as_ref()));
             }
             Content::Reasoning {
-                text, signature, ..
+                text,
+                signature,
+                id,
             } => {
+                // By its id OpenAI's is told from others'.
+                let signature = signature.as_deref().filter(|_| id.is_none());
                 if self.family.is_claude() && signature.is_none() {
                     let field = format!("messages[{at}].reasoning");
-                    let why = "the model takes back only what is signed";
+                    let why = "it is not signed by this provider";
                     return self.notes.lost(Feature::ReasoningHistory, &field, why);
                 }
-                write_thought(text, signature.as_deref(), &mut self.block(role)?);
+                write_thought(text, signature, &mut self.block(role)?);
+                cache = self.unmarked(cache)?;
             }
-            Content::Redacted { data } => write_sealed(data, &mut self.block(role)?),
+            Content::Redacted { data } => {
+                write_sealed(data, &mut self.block(role)?);
+                cache = self.unmarked(cache)?;
+            }
         }
         if self.open == Some(role) {
             write_cache(cache, self.out, self.notes)?;
         }
         Ok(())
+    }
+
+    /// Behind a thought there may be no marker.
+    fn unmarked<'c, 'd>(
+        &mut self,
+        cache: Option<&'c Cache<'d>>,
+    ) -> Result<Option<&'c Cache<'d>>, Unsupported> {
+        if cache.is_some() {
+            let why = "a thought cannot be marked";
+            self.notes.lost(Feature::Cache, "cache_control", why)?;
+        }
+        Ok(None)
     }
 
     fn detail(&mut self, at: usize, detail: Option<&str>) -> Result<(), Unsupported> {

@@ -321,29 +321,17 @@ fn message(
     let plan = only_plans(model)
         .then(|| plan(turn, calls, notes))
         .transpose()?;
-    let empty = out.len();
-    Writer::new(out).key("content").open_array();
-    let open = out.len();
-    for part in &turn.parts {
-        let planned = matches!(
-            part.content,
-            Content::Reasoning {
-                signature: None,
-                ..
-            }
-        );
-        if !(planned && plan.is_some()) {
-            content(part, &mut Writer::new(out), notes)?;
-        }
-    }
-    if out.len() == open {
-        out.truncate(empty);
-        if !calls {
-            out.truncate(before);
-            return Ok(());
-        }
-    } else {
-        Writer::new(out).close_array();
+    let said = turn.parts.iter().filter(|part| match part.content {
+        Content::ToolCall { .. } => false,
+        Content::Reasoning {
+            signature: None, ..
+        } => plan.is_none(),
+        _ => true,
+    });
+    let said: Vec<&Part<'_>> = said.collect();
+    if !contents(&said, out, notes)? && !calls {
+        out.truncate(before);
+        return Ok(());
     }
     let mut writer = Writer::new(out);
     let plan = plan.filter(|plan| !plan.is_empty());
@@ -353,6 +341,33 @@ fn message(
     }
     writer.close();
     Ok(())
+}
+
+/// Writes what is said, if anything: one text as such.
+fn contents(
+    parts: &[&Part<'_>],
+    out: &mut Vec<u8>,
+    notes: &mut Notes,
+) -> Result<bool, Unsupported> {
+    if let [only] = parts
+        && only.cache.is_none()
+        && let Content::Text { text, .. } | Content::Refusal { text } = &only.content
+    {
+        Writer::new(out).text_field("content", text);
+        return Ok(true);
+    }
+    let before = out.len();
+    Writer::new(out).key("content").open_array();
+    let open = out.len();
+    for part in parts {
+        content(part, &mut Writer::new(out), notes)?;
+    }
+    if out.len() == open {
+        out.truncate(before);
+        return Ok(false);
+    }
+    Writer::new(out).close_array();
+    Ok(true)
 }
 
 /// What such a model thought before its calls, which it calls a plan; before anything else it has no place.

@@ -2,7 +2,7 @@
 //!
 //! What is left out, because it comes back as something else: the model and whether to stream (the URL says them); names
 //! and details (not sayable); instructions behind the first turn (joined to it); texts of white space only (not sent);
-//! citations of earlier turns; thoughts without a proof; plain text in base64 (it becomes a text); a summary other than
+//! citations of earlier turns; thoughts without a proof, and marks behind thoughts; plain text in base64 (it becomes a text); a summary other than
 //! `auto`, and where a budget is given (the thoughts are told anyway); `parallel_tool_calls: true` (the default) and beside
 //! `auto`; a refusal (it becomes text); positions of citations; the signature of a call; tokens of reasoning.
 
@@ -165,7 +165,7 @@ fn round() -> Made<Vec<Turn<'static>>> {
     let assistant = prop_oneof![
         3 => part(words()),
         2 => part(call()),
-        1 => part(thought(id().prop_map(Some).boxed())),
+        1 => thought(id().prop_map(Some).boxed()).prop_map(Part::from),
     ];
     (user(), vec(assistant, 1..4), vec(part(result()), 1..3))
         .prop_map(|(user, assistant, results)| {

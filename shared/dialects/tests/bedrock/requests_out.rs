@@ -327,11 +327,23 @@ fn thoughts_go_back_where_they_are_signed() {
     let warnings = encode(&request, CLAUDE).unwrap().warnings;
     assert_eq!(
         warnings,
-        [
-            "`messages[1].reasoning` was left out for Bedrock: the model takes back only what is signed"
-        ]
+        ["`messages[1].reasoning` was left out for Bedrock: it is not signed by this provider"]
     );
     assert!(sent_to(&request, LLAMA).contains(r#"{"reasoningText":{"text":"Hm"}}"#));
+    // OpenAI's, and one that is marked.
+    request.turns[1].parts[0].content = Content::Reasoning {
+        text: "Hm".into(),
+        signature: Some("sig".into()),
+        id: Some("rs_1".into()),
+    };
+    request.turns[1].parts[1].cache = Some(Cache { ttl: None });
+    assert_eq!(
+        encode(&request, CLAUDE).unwrap().warnings,
+        [
+            "`messages[1].reasoning` was left out for Bedrock: it is not signed by this provider",
+            "`cache_control` was left out for Bedrock: a thought cannot be marked"
+        ]
+    );
 }
 
 #[test]

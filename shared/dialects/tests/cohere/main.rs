@@ -98,7 +98,7 @@ fn sent(request: &Request<'_>) -> String {
 fn beside(request: &Request<'_>) -> (String, Vec<String>) {
     let encoded = encode(request, "m").unwrap();
     let body = String::from_utf8(encoded.body).unwrap();
-    let begin = r#"{"model":"m","stream":false,"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]}]"#;
+    let begin = r#"{"model":"m","stream":false,"messages":[{"role":"user","content":"Hi"}]"#;
     let rest = body.strip_prefix(begin).unwrap().strip_suffix('}').unwrap();
     let rest = rest.strip_prefix(',').unwrap_or(rest).to_owned();
     (rest, encoded.warnings)

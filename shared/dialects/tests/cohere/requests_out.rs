@@ -87,7 +87,7 @@ fn turns_are_messages_and_results_one_each() {
         ),
     ]);
     let expected = concat!(
-        r#"[{"role":"system","content":[{"type":"text","text":"Be brief."}]},"#,
+        r#"[{"role":"system","content":"Be brief."},"#,
         r#"{"role":"user","content":[{"type":"text","text":"Hi"},"#,
         r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,QUJD","detail":"low"}}]},"#,
         r#"{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\": 1.0}"}},"#,
@@ -95,7 +95,7 @@ fn turns_are_messages_and_results_one_each() {
         r#"{"role":"tool","tool_call_id":"a","content":"{\"a\":\"b\"}"},"#,
         r#"{"role":"tool","tool_call_id":"b","content":[{"type":"text","text":"x"},{"type":"text","text":"y"}]},"#,
         r#"{"role":"tool","tool_call_id":"c","content":"{}"},"#,
-        r#"{"role":"assistant","content":[{"type":"text","text":"No."}]}]"#
+        r#"{"role":"assistant","content":"No."}]"#
     );
     assert_eq!(messages(&request, "m"), (expected.to_owned(), Vec::new()));
 }
