@@ -7,7 +7,7 @@
 //! each such case can be seen.
 //!
 //! `UPDATE=1 cargo test -p lockgate-dialects --test golden` writes what is expected anew.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

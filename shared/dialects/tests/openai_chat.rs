@@ -1,5 +1,5 @@
 //! Chat Completions: what each thing becomes, and that nothing is lost on the way there and back.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "openai_chat/answers.rs"]
 mod answers;
