@@ -89,34 +89,63 @@ pub fn sign(
     request: &Request<'_>,
     now_ms: u64,
 ) -> Vec<(&'static str, String)> {
+    let payload = HEXLOWER.encode(&Sha256::digest(request.payload));
+    let mut headers = vec![("x-amz-content-sha256", payload.as_str())];
+    headers.extend_from_slice(request.headers);
+    let hashed = Request {
+        headers: &headers,
+        ..*request
+    };
+    let authorization = authorized(credentials, region, service, &hashed, &payload, now_ms);
+    vec![
+        ("authorization", authorization),
+        ("x-amz-date", canonical::timestamp(now_ms)),
+        ("x-amz-content-sha256", payload),
+    ]
+}
+
+/// The `authorization` of a request that is sent with `x-amz-date`, the session token if there is one, and its own headers
+/// alone. [`sign`] adds the hash of the payload to these, as AWS recommends.
+#[must_use]
+pub fn authorization(
+    credentials: &Credentials,
+    region: &str,
+    service: &str,
+    request: &Request<'_>,
+    now_ms: u64,
+) -> String {
+    let payload = HEXLOWER.encode(&Sha256::digest(request.payload));
+    authorized(credentials, region, service, request, &payload, now_ms)
+}
+
+fn authorized(
+    credentials: &Credentials,
+    region: &str,
+    service: &str,
+    request: &Request<'_>,
+    payload_hash: &str,
+    now_ms: u64,
+) -> String {
     let at = canonical::timestamp(now_ms);
     let date = at.get(..8).unwrap_or_default();
-    let payload = HEXLOWER.encode(&Sha256::digest(request.payload));
     let scope = format!("{date}/{region}/{service}/aws4_request");
 
     let token = credentials
         .session_token
         .as_ref()
         .and_then(Secret::expose_str);
-    let mut headers = vec![
-        ("x-amz-content-sha256", payload.as_str()),
-        ("x-amz-date", &at),
-    ];
+    let mut headers = vec![("x-amz-date", at.as_str())];
     headers.extend(token.map(|token| ("x-amz-security-token", token)));
     headers.extend_from_slice(request.headers);
-    let (canonical, signed) = canonical::request(request.method, request.url, headers, &payload);
+    let (canonical, signed) =
+        canonical::request(request.method, request.url, headers, payload_hash);
     let hash = HEXLOWER.encode(&Sha256::digest(canonical.as_bytes()));
     let to_sign = format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{hash}");
 
     let key = SigningKey::derive(&credentials.secret, date, region, service);
     let signature = HEXLOWER.encode(&mac(&*key.0, &to_sign));
-    let authorization = format!(
+    format!(
         "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}",
         credentials.access_key_id
-    );
-    vec![
-        ("authorization", authorization),
-        ("x-amz-date", at),
-        ("x-amz-content-sha256", payload),
-    ]
+    )
 }
