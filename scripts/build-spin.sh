@@ -19,7 +19,7 @@ for function in proxy keys billing; do
     cp "$built/lockgate_$function.wasm" "build/spin/$function.wasm"
 done
 
-limit=400000
+limit=600000
 for function in proxy keys billing; do
     raw=$(wc -c <"build/spin/$function.wasm")
     gzipped=$(gzip -9c "build/spin/$function.wasm" | wc -c)

@@ -1,6 +1,7 @@
 //! `/v1/messages/count_tokens` for providers that cannot count: an estimate from the length of what is said.
 
-use lockgate_dialects::{Content, Part, Problem, Request, Tool, decode_request};
+use lockgate_dialects::surface::decode_request;
+use lockgate_dialects::{Content, Part, Problem, Request, Tool};
 use lockgate_providers::Dialect;
 
 /// Bytes of text that make a token (API.md, “Decisions of access, limits and money”).

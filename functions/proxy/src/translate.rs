@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use lockgate_dialects::{
     self as dialects, Encoded, Frames, Outcome, Problem, Reply, Sse, StreamTranslator, Unsupported,
-    embed,
+    embed, surface,
 };
 use lockgate_host::{End, Flow, Host, Transform};
 use lockgate_providers::{Dialect, Manifest};
@@ -22,7 +22,7 @@ pub(crate) fn request(
     body: &str,
     target: &Target<'_>,
 ) -> Result<(Encoded, bool), Refusal> {
-    let request = dialects::decode_request(from, body).map_err(wrong)?;
+    let request = surface::decode_request(from, body).map_err(wrong)?;
     let encoded = dialects::encode_request(target.manifest.dialect, &request, &for_target(target))
         .map_err(|unsupported| refuse(unsupported, target.manifest))?;
     Ok((encoded, request.stream_usage))
@@ -81,7 +81,7 @@ pub(crate) fn answer(
         std::str::from_utf8(body).map_err(|_| failure::unreadable("it is not text", target))?;
     let answer = dialects::decode_answer(from, text)
         .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
-    Ok(dialects::encode_answer(to, &answer, reply))
+    Ok(surface::encode_answer(to, &answer, reply))
 }
 
 /// Writes a plain answer as a stream, for a client that asked for one and a provider that does not stream.
@@ -97,7 +97,7 @@ pub(crate) fn replayed(
     let answer = dialects::decode_answer(from, text)
         .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
     let mut out = Vec::new();
-    if let Some(mut encoder) = dialects::stream_encoder(to, reply) {
+    if let Some(mut encoder) = surface::stream_encoder(to, reply) {
         dialects::replay(&answer, |event| encoder.event(event, &mut out));
     }
     Ok(out)
@@ -137,7 +137,7 @@ impl<H: Host> Translation<H> {
             translator: StreamTranslator::new(
                 frames,
                 dialects::stream_decoder(from)?,
-                dialects::stream_encoder(to, reply)?,
+                surface::stream_encoder(to, reply)?,
             ),
         })
     }

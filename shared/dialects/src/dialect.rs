@@ -148,6 +148,55 @@ pub fn stream_encoder(dialect: Dialect, reply: &Reply<'_>) -> Option<Box<dyn Enc
     each!(dialect, module => Some(Box::new(module::StreamEncoder::new(reply))), None)
 }
 
+/// The same for the dialects that clients of the gateway speak. A program that calls only these does not carry what the
+/// others would need to be spoken by a client.
+pub mod surface {
+    use super::{
+        Answer, Dialect, EncodeStream, Problem, Reply, Request, anthropic, no_chat, openai_chat,
+        openai_responses,
+    };
+
+    macro_rules! each {
+        ($dialect:expr, $module:ident => $call:expr, $none:expr) => {
+            match $dialect {
+                Dialect::OpenAiChat => {
+                    use openai_chat as $module;
+                    $call
+                }
+                Dialect::OpenAiResponses => {
+                    use openai_responses as $module;
+                    $call
+                }
+                Dialect::Anthropic => {
+                    use anthropic as $module;
+                    $call
+                }
+                _ => $none,
+            }
+        };
+    }
+
+    /// Reads a client's request.
+    ///
+    /// # Errors
+    /// It makes no sense; the field and what it must be.
+    pub fn decode_request(dialect: Dialect, body: &str) -> Result<Request<'_>, Problem> {
+        each!(dialect, module => module::decode_request(body), Err(no_chat()))
+    }
+
+    /// Writes a plain answer to a client.
+    #[must_use]
+    pub fn encode_answer(dialect: Dialect, answer: &Answer<'_>, reply: &Reply<'_>) -> Vec<u8> {
+        each!(dialect, module => module::encode_answer(answer, reply), Vec::new())
+    }
+
+    /// Writes a stream to a client.
+    #[must_use]
+    pub fn stream_encoder(dialect: Dialect, reply: &Reply<'_>) -> Option<Box<dyn EncodeStream>> {
+        each!(dialect, module => Some(Box::new(module::StreamEncoder::new(reply))), None)
+    }
+}
+
 fn no_chat() -> Problem {
     Problem::new("is in a dialect that has no chat")
 }

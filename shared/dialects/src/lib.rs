@@ -28,7 +28,7 @@ mod translate;
 pub use answer::{Answer, Choice, Citation, Finish, Reason, Usage};
 pub use dialect::{
     Encoded, Reply, Target, decode_answer, decode_request, encode_answer, encode_request,
-    stream_decoder, stream_encoder, support,
+    stream_decoder, stream_encoder, support, surface,
 };
 pub use error::{Failure, FailureKind, Said};
 pub use event::{Collector, Delta, Event, PartKind, replay};
