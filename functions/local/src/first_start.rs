@@ -181,6 +181,14 @@ async fn import(
             body["force"] = json!(true);
         }
     }
+    let options = provider.options.iter().filter_map(|option| {
+        let value = variables.get(option.env?)?.trim();
+        (!value.is_empty()).then(|| (option.name.to_owned(), json!(value)))
+    });
+    let options: serde_json::Map<String, Value> = options.collect();
+    if !options.is_empty() {
+        body["options"] = options.into();
+    }
     let reply = api.post("/api/provider-keys", &body).await?;
     match reply.status {
         201 => {

@@ -103,6 +103,25 @@ fn the_first_start_prints_what_is_needed_and_the_line_streams() {
 }
 
 #[test]
+fn what_a_key_needs_beside_its_secret_is_imported_too() {
+    let outer = tempfile::tempdir().unwrap();
+    let token = "cfut_0123456789abcdefghijklmnopqrstuvwxyz";
+    let account = "0123456789abcdef0123456789abcdef";
+    let environment = [
+        ("CLOUDFLARE_API_TOKEN", token),
+        ("CLOUDFLARE_ACCOUNT_ID", account),
+    ];
+    let gateway = Gateway::start(outer.path(), &environment);
+    let admin = gateway.after("admin-token: ").to_owned();
+    let (_, keys) = gateway.json("GET", "/api/provider-keys", &admin, "");
+    assert_eq!(
+        keys["items"][0]["provider"], "cloudflare-workers-ai",
+        "{keys}"
+    );
+    assert_eq!(keys["items"][0]["options"]["account_id"], account);
+}
+
+#[test]
 fn a_later_start_shows_no_secret_and_brings_nothing_back() {
     let outer = tempfile::tempdir().unwrap();
     let (_provider, base_url) = provider();
