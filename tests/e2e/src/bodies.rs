@@ -107,16 +107,16 @@ fn chat_to_cohere(env: &Env) {
         "tool_choice": "REQUIRED",
         "tools": [{"type": "function", "function": {"name": "get_weather", "description": "The weather.", "parameters": parameters()}}],
         "messages": [
-            {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+            {"role": "system", "content": "Be brief."},
             {"role": "user", "content": [
                 {"type": "text", "text": "The weather here?"},
                 {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}")}},
             ]},
-            {"role": "assistant", "content": [{"type": "text", "text": "Let me look."}], "tool_calls": [
+            {"role": "assistant", "content": "Let me look.", "tool_calls": [
                 {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{\"n\":9007199254740993}"}},
             ]},
             {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
-            {"role": "user", "content": [{"type": "text", "text": "So?"}]},
+            {"role": "user", "content": "So?"},
         ],
     });
     reaches(env, "cohere", Surface::Chat, &body, &expected);
