@@ -18,7 +18,9 @@ const ADMIN_TOKEN: &str = "bench-admin-token-only-for-measurements-on-loopback";
 const KEK: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 /// A provider secret in OpenAI's form, which only the mock provider gets to see.
 const SECRET: &str = "sk-proj-LockgateBench0000000000000000000000000000000000000000";
-/// The same in Anthropic's form.
+/// The workspace whose provider speaks another dialect.
+const TRANSLATING: &str = "translating";
+/// A provider secret in Anthropic's form.
 const ANTHROPIC_SECRET: &str = "sk-ant-api03-LockgateBench00000000000000000000000000000000000000000000000000000000000000000000000000000000-0000000AA";
 /// How long a gateway may take until it serves with a key that was just made.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
@@ -143,6 +145,19 @@ impl Provider {
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) target: Target,
+    /// The key with which a gateway translates.
+    translating: Option<HeaderValue>,
+}
+
+impl Server {
+    /// Where requests go, whether they are to be translated or not.
+    pub(crate) fn target(&self, translated: bool) -> Target {
+        let key = self.translating.as_ref().filter(|_| translated);
+        Target {
+            address: self.target.address,
+            key: key.unwrap_or(&self.target.key).clone(),
+        }
+    }
 }
 
 /// Starts the engine's floor in front of the mock provider.
@@ -182,6 +197,7 @@ pub(crate) async fn floor(
             address: local(port),
             key: HeaderValue::from_static("Bearer sk-none"),
         },
+        translating: None,
     };
     answers(&server).await?;
     Ok(server)
@@ -244,21 +260,36 @@ pub(crate) async fn gateway(
     let key =
         json!({"provider": "openai", "name": "bench", "secret": SECRET, "base_url": base_url});
     api.create("/api/provider-keys", &key).await?;
-    let key = json!({"provider": "anthropic", "name": "bench", "secret": ANTHROPIC_SECRET, "base_url": provider.url()});
-    api.create("/api/provider-keys", &key).await?;
-    api.create("/api/agents", &json!({"name": "bench"})).await?;
-    let key = json!({"name": "bench", "agent": "bench"});
-    let key = api.create("/api/gateway-keys", &key).await?;
-    let key = key["key"].as_str().context("a gateway key without a key")?;
+    let key = gateway_key(&mut api).await?;
+
+    // Of its own, since the other's models are known by there being one provider.
+    api.create("/api/workspaces", &json!({"name": TRANSLATING}))
+        .await?;
+    api.choose_workspace(TRANSLATING)?;
+    let anthropic = json!({
+        "provider": "anthropic", "name": "bench", "secret": ANTHROPIC_SECRET, "base_url": provider.url(),
+    });
+    api.create("/api/provider-keys", &anthropic).await?;
+    let translating = gateway_key(&mut api).await?;
     let server = Server {
         process,
         target: Target {
             address: local(port),
-            key: HeaderValue::try_from(format!("Bearer {key}"))?,
+            key,
         },
+        translating: Some(translating),
     };
     answers(&server).await?;
     Ok(server)
+}
+
+/// Makes an agent and a gateway key; the latter as a header.
+async fn gateway_key(api: &mut Client) -> Result<HeaderValue> {
+    api.create("/api/agents", &json!({"name": "bench"})).await?;
+    let key = json!({"name": "bench", "agent": "bench"});
+    let key = api.create("/api/gateway-keys", &key).await?;
+    let key = key["key"].as_str().context("a gateway key without a key")?;
+    Ok(HeaderValue::try_from(format!("Bearer {key}"))?)
 }
 
 /// Where a gateway of [`gateway`] keeps what it keeps.

@@ -245,6 +245,13 @@ impl Client {
         }
     }
 
+    /// Further calls are of this workspace.
+    pub(crate) fn choose_workspace(&mut self, name: &str) -> Result<()> {
+        let name = HeaderValue::try_from(name)?;
+        self.headers.insert("lockgate-workspace", name);
+        Ok(())
+    }
+
     /// A chat request; `each` sees the answer's body as it comes. An answer other than 200 is an error.
     pub(crate) async fn ask(&mut self, body: &Bytes, mut each: impl FnMut(&[u8])) -> Result<()> {
         let response = self.send(Method::POST, CHAT, body).await?;

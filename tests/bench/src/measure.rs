@@ -149,7 +149,8 @@ async fn alternate(
                 load: cpu(std::process::id())?,
             })
         };
-        load::run(&server.target, load, (extent.lead, window), now).await
+        let target = server.target(load.translated());
+        load::run(&target, load, (extent.lead, window), now).await
     };
     // The first round only warms up.
     let mut rounds: Vec<Vec<Sample>> = Vec::new();
