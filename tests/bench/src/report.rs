@@ -219,7 +219,7 @@ fn row(line: &Line) -> [String; 8] {
             Some(Aim::RatioAtMost(most)) => format!("≤ {most}×"),
             Some(Aim::RatioAtLeast(least)) => format!("≥ {least}×"),
             Some(Aim::Under(limit)) => format!("< {limit} {}", line.unit),
-            Some(Aim::AtMost(most)) => format!("≤ {most} {}", line.unit),
+            Some(Aim::AtMost(most)) => format!("≤ {} {}", figure(most), line.unit),
         },
         match line.met {
             None => "",
