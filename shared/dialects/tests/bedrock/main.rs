@@ -10,6 +10,8 @@ mod models;
 mod requests_in;
 mod requests_out;
 mod streams;
+#[path = "../support/mod.rs"]
+mod support;
 mod tools;
 
 use std::cell::RefCell;
@@ -19,12 +21,13 @@ use std::rc::Rc;
 
 use lockgate_dialects::bedrock::{EventStream, message};
 use lockgate_dialects::{
-    Answer, Collector, Content, Dialect, EncodeStream, Encoded, Event, Failure, Frames, Json,
-    Outcome, Part, Reply, Request, Role, StreamTranslator, Target, Turn, Unsupported,
-    encode_request, stream_decoder,
+    Answer, Collector, Dialect, EncodeStream, Encoded, Event, Failure, Frames, Outcome, Request,
+    StreamTranslator, Target, Unsupported, encode_request, stream_decoder,
 };
 use lockgate_providers::Quirks;
 use serde_json::value::RawValue;
+
+use support::{REPLY, call, hello, json, result, said, turn};
 
 fn target<'a>(model: &'a str, quirks: &'a Quirks) -> Target<'a> {
     Target {
@@ -32,59 +35,6 @@ fn target<'a>(model: &'a str, quirks: &'a Quirks) -> Target<'a> {
         max_output: None,
         quirks,
         title: "Bedrock",
-    }
-}
-
-const REPLY: Reply<'static> = Reply {
-    id: "0123456789abcdef",
-    model: "asked-for",
-    created: 1_700_000_000,
-    stream_usage: true,
-    request: "{}",
-};
-
-fn json(text: &str) -> Json<'_> {
-    Json::parse(text.into()).unwrap()
-}
-
-fn turn<'a>(role: Role, parts: Vec<Part<'a>>) -> Turn<'a> {
-    Turn {
-        role,
-        name: None,
-        parts,
-    }
-}
-
-fn said(role: Role, text: &str) -> Turn<'_> {
-    turn(role, vec![Content::text(text).into()])
-}
-
-fn call<'a>(id: &'a str, name: &'a str, arguments: &'a str) -> Part<'a> {
-    Content::ToolCall {
-        id: id.into(),
-        name: name.into(),
-        arguments: arguments.into(),
-        signature: None,
-    }
-    .into()
-}
-
-fn result<'a>(id: &'a str, parts: Vec<Part<'a>>, error: bool) -> Part<'a> {
-    Content::ToolResult {
-        id: id.into(),
-        name: None,
-        parts,
-        error,
-    }
-    .into()
-}
-
-/// A request that says hello, to be changed.
-fn hello() -> Request<'static> {
-    Request {
-        model: "m".into(),
-        turns: vec![said(Role::User, "Hi")],
-        ..Request::default()
     }
 }
 

@@ -8,6 +8,8 @@ mod hostile;
 mod requests_in;
 mod requests_out;
 mod streams;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::cell::RefCell;
 use std::fs;
@@ -15,11 +17,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use lockgate_dialects::{
-    Answer, Collector, Content, Dialect, EncodeStream, Encoded, Event, Failure, Frames, Json,
-    Outcome, Part, Reply, Request, Role, Sse, StreamTranslator, Target, Turn, Unsupported,
-    encode_request, stream_decoder,
+    Answer, Collector, Dialect, EncodeStream, Encoded, Event, Failure, Frames, Outcome, Request,
+    Sse, StreamTranslator, Target, Unsupported, encode_request, stream_decoder,
 };
 use lockgate_providers::Quirks;
+
+use support::{REPLY, call, hello, json, result, said, turn};
 
 fn target<'a>(model: &'a str, quirks: &'a Quirks) -> Target<'a> {
     Target {
@@ -27,59 +30,6 @@ fn target<'a>(model: &'a str, quirks: &'a Quirks) -> Target<'a> {
         max_output: None,
         quirks,
         title: "Cohere",
-    }
-}
-
-const REPLY: Reply<'static> = Reply {
-    id: "0123456789abcdef",
-    model: "asked-for",
-    created: 1_700_000_000,
-    stream_usage: true,
-    request: "{}",
-};
-
-fn json(text: &str) -> Json<'_> {
-    Json::parse(text.into()).unwrap()
-}
-
-fn turn<'a>(role: Role, parts: Vec<Part<'a>>) -> Turn<'a> {
-    Turn {
-        role,
-        name: None,
-        parts,
-    }
-}
-
-fn said(role: Role, text: &str) -> Turn<'_> {
-    turn(role, vec![Content::text(text).into()])
-}
-
-fn call<'a>(id: &'a str, name: &'a str, arguments: &'a str) -> Part<'a> {
-    Content::ToolCall {
-        id: id.into(),
-        name: name.into(),
-        arguments: arguments.into(),
-        signature: None,
-    }
-    .into()
-}
-
-fn result<'a>(id: &'a str, parts: Vec<Part<'a>>, error: bool) -> Part<'a> {
-    Content::ToolResult {
-        id: id.into(),
-        name: None,
-        parts,
-        error,
-    }
-    .into()
-}
-
-/// A request that says hello, to be changed.
-fn hello() -> Request<'static> {
-    Request {
-        model: "m".into(),
-        turns: vec![said(Role::User, "Hi")],
-        ..Request::default()
     }
 }
 
