@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use lockgate_dialects::{Reply, embed};
+use lockgate_dialects::Reply;
+use lockgate_dialects::embed::{self, Embeddings};
 use lockgate_host::{Answer, AnswerBody, Headers, Host, Inbound};
 use lockgate_providers::Surface;
 use lockgate_refusal::Refusal;
@@ -28,6 +29,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) stream_usage: bool,
     /// The client's body, where it was translated.
     pub(crate) body: &'a str,
+    /// The request for embeddings, where that is what was translated.
+    pub(crate) embeddings: Embeddings<'a>,
     /// What was changed or left out.
     pub(crate) warnings: Vec<String>,
 }
@@ -142,8 +145,7 @@ async fn translated<H: Host>(
         ),
         _ => {
             let text = std::str::from_utf8(body).unwrap_or_default();
-            let bytes = embed::decode_request(asked.body)
-                .and_then(|request| embed::translate_answer(from, text, &request, &client))
+            let bytes = embed::translate_answer(from, text, &asked.embeddings, &client)
                 .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
             (bytes, "application/json")
         }

@@ -26,6 +26,7 @@ mod upstream;
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use lockgate_dialects::embed::Embeddings;
 use lockgate_host::{Answer, AnswerBody, Headers, Host, Incoming, Method, OutboundBody};
 use lockgate_providers::call::Operation;
 use lockgate_refusal::{Code, Refusal, Shape};
@@ -178,6 +179,7 @@ async fn forward<H: Host>(
         stream: ask.stream,
         stream_usage: true,
         body,
+        embeddings: Embeddings::default(),
         warnings: Vec::new(),
     };
     let outgoing = match target.way {
@@ -197,13 +199,14 @@ async fn forward<H: Host>(
             }
         }
         Way::Embed => {
-            let (encoded, many) = translate::embeddings(body, &target)?;
+            let (encoded, embeddings) = translate::embeddings(body, &target)?;
             asked.warnings = encoded.warnings;
+            asked.embeddings = embeddings;
             Outgoing {
                 method: Method::POST,
                 operation: Operation::Embed {
                     model: target.model,
-                    many,
+                    many: asked.embeddings.many(),
                 },
                 body: OutboundBody::Bytes(encoded.body),
                 translated: true,

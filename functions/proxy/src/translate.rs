@@ -3,8 +3,10 @@
 use std::rc::Rc;
 
 use lockgate_dialects::{
-    self as dialects, Encoded, Frames, Outcome, Problem, Reply, Sse, StreamTranslator, Unsupported,
-    embed, surface,
+    self as dialects, Answer, Encoded, Frames, Outcome, Problem, Reply, Sse, StreamTranslator,
+    Unsupported,
+    embed::{self, Embeddings},
+    surface,
 };
 use lockgate_host::{End, Flow, Host, Transform};
 use lockgate_providers::{Dialect, Manifest};
@@ -28,13 +30,15 @@ pub(crate) fn request(
     Ok((encoded, request.stream_usage))
 }
 
-/// Writes a request for embeddings in the provider's dialect; the second part says whether it has several inputs.
-pub(crate) fn embeddings(body: &str, target: &Target<'_>) -> Result<(Encoded, bool), Refusal> {
+/// Writes a request for embeddings in the provider's dialect; the second part is the request, which its answer needs.
+pub(crate) fn embeddings<'b>(
+    body: &'b str,
+    target: &Target<'_>,
+) -> Result<(Encoded, Embeddings<'b>), Refusal> {
     let request = embed::decode_request(body).map_err(wrong)?;
-    let many = request.many();
     let encoded = embed::encode_request(target.manifest.dialect, &request, &for_target(target))
         .map_err(|unsupported| refuse(unsupported, target.manifest))?;
-    Ok((encoded, many))
+    Ok((encoded, request))
 }
 
 fn for_target<'a>(target: &Target<'a>) -> dialects::Target<'a> {
@@ -69,6 +73,14 @@ fn refuse(unsupported: Unsupported, manifest: &Manifest) -> Refusal {
         .remedy("Leave it out, or name a model of a provider that can (docs/dialects.md).")
 }
 
+/// Reads the provider's plain answer.
+fn read<'b>(from: Dialect, body: &'b [u8], target: &Target<'_>) -> Result<Answer<'b>, Refusal> {
+    let text =
+        std::str::from_utf8(body).map_err(|_| failure::unreadable("it is not text", target))?;
+    dialects::decode_answer(from, text)
+        .map_err(|problem| failure::unreadable(&problem.to_string(), target))
+}
+
 /// Writes the provider's plain answer in the client's dialect.
 pub(crate) fn answer(
     from: Dialect,
@@ -77,10 +89,7 @@ pub(crate) fn answer(
     reply: &Reply<'_>,
     target: &Target<'_>,
 ) -> Result<Vec<u8>, Refusal> {
-    let text =
-        std::str::from_utf8(body).map_err(|_| failure::unreadable("it is not text", target))?;
-    let answer = dialects::decode_answer(from, text)
-        .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
+    let answer = read(from, body, target)?;
     Ok(surface::encode_answer(to, &answer, reply))
 }
 
@@ -92,10 +101,7 @@ pub(crate) fn replayed(
     reply: &Reply<'_>,
     target: &Target<'_>,
 ) -> Result<Vec<u8>, Refusal> {
-    let text =
-        std::str::from_utf8(body).map_err(|_| failure::unreadable("it is not text", target))?;
-    let answer = dialects::decode_answer(from, text)
-        .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
+    let answer = read(from, body, target)?;
     let mut out = Vec::new();
     if let Some(mut encoder) = surface::stream_encoder(to, reply) {
         dialects::replay(&answer, |event| encoder.event(event, &mut out));
@@ -106,11 +112,11 @@ pub(crate) fn replayed(
 /// A stream on its way from the provider's dialect to the client's. It ends as the provider's did: where that failed, broke
 /// or fell silent, with an error event and without the dialect's end.
 pub(crate) struct Translation<H: Host> {
-    pub(crate) host: H,
-    pub(crate) settings: Rc<Settings>,
-    pub(crate) draft: Draft,
-    pub(crate) who: Who,
-    pub(crate) voice: Voice,
+    host: H,
+    settings: Rc<Settings>,
+    draft: Draft,
+    who: Who,
+    voice: Voice,
     translator: StreamTranslator,
 }
 
