@@ -2,7 +2,7 @@
 
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
-use lockgate_workspace::question::{Question, Reply};
+use lockgate_workspace::question::{Change, Question, Reply};
 use lockgate_workspace::resource::{GatewayKey, Timestamp};
 use lockgate_workspace::{AskError, gateway_key, new_id};
 use serde::Deserialize;
@@ -21,7 +21,7 @@ struct Create {
     team: Option<String>,
     expires_in: Option<String>,
     expires_at: Option<Timestamp>,
-    configuration: Option<IgnoredAny>,
+    configuration: Option<String>,
     limits: Option<IgnoredAny>,
     budget: Option<IgnoredAny>,
 }
@@ -96,7 +96,6 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
     let body: Create = call.body.read()?;
     name(&body.name, "gk")?;
     for (field, given) in [
-        ("configuration", body.configuration.is_some()),
         ("limits", body.limits.is_some()),
         ("budget", body.budget.is_some()),
     ] {
@@ -118,7 +117,9 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
         masked: gateway_key::mask(exposed),
         agent: body.agent,
         gateway: body.gateway,
+        configuration: body.configuration,
         team: body.team,
+        created_by: call.actor.id.clone(),
         expires_at,
         revoked_at: None,
         created_at: Timestamp(call.host.now_ms()),
@@ -149,6 +150,8 @@ pub(crate) async fn patch<H: Host>(
         expires_at: expiry(call, body.expires_in.as_deref(), body.expires_at)?,
         name: body.name,
         team: body.team,
+        gateway: Change::Keep,
+        configuration: Change::Keep,
     };
     Ok(one(200, &found(call.ask(question).await?)?))
 }

@@ -6,14 +6,22 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod admin_tokens;
+mod agents;
+mod audit;
 mod body;
 mod check;
+mod configurations;
 mod gateway_keys;
-mod named;
+mod gateways;
 mod provider_keys;
 mod providers;
 mod requests;
+mod resources;
 mod respond;
+mod rights;
+mod roles;
+mod simulate;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod spin;
 mod tick;
@@ -23,12 +31,13 @@ use std::rc::Rc;
 
 use lockgate_host::{Answer, Headers, Host, Incoming, Method};
 use lockgate_refusal::{Code, Refusal, Shape};
-use lockgate_workspace::question::{NamedKind, Question, Reply};
+use lockgate_workspace::question::{Kind, Question, Reply};
 use lockgate_workspace::{DEFAULT_WORKSPACE, REGISTRY, Settings, new_id};
 use percent_encoding::percent_decode_str;
 
 use body::Body;
 use respond::Page;
+use rights::Actor;
 
 /// Bytes of a request body that `/api` reads.
 const MAX_BODY: usize = 1 << 20;
@@ -47,6 +56,7 @@ struct Call<'a, H: Host> {
     host: &'a H,
     settings: Rc<Settings>,
     workspace: String,
+    actor: Actor,
     /// What follows `?`, as it came.
     query: Option<&'a str>,
     /// The revision in `If-Match`.
@@ -62,7 +72,9 @@ impl<H: Host> Call<'_, H> {
 
     /// Asks another authority.
     async fn ask_of(&self, object: &str, question: Question) -> Result<Reply, Refusal> {
-        let answered = lockgate_workspace::ask(self.host, &self.settings, object, question).await?;
+        let (host, settings) = (self.host, &self.settings);
+        let answered =
+            lockgate_workspace::ask_as(host, settings, object, &self.actor.id, question).await?;
         Ok(answered.reply)
     }
 
@@ -80,7 +92,7 @@ async fn serve<H: Host>(host: &H, request: Incoming<H>) -> Result<respond::Reply
     if path == "/api/openapi.json" && request.method == Method::GET {
         return Ok(respond::openapi());
     }
-    authenticate(&settings, &request.headers)?;
+    let actor = rights::authenticate(host, &settings, &request.headers).await?;
     let expect = respond::expected(&request.headers)?;
     let segments = segments(path)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -94,6 +106,7 @@ async fn serve<H: Host>(host: &H, request: Incoming<H>) -> Result<respond::Reply
         host,
         settings,
         workspace: String::new(),
+        actor,
         query: request.query.as_deref(),
         expect,
         body: Body::new(body.as_ref()),
@@ -117,7 +130,13 @@ async fn dispatch<H: Host>(
         ("PATCH", ["workspaces", id]) => workspaces::patch(&call, id).await,
         ("DELETE", ["workspaces", id]) => workspaces::delete(&call, id).await,
 
+        ("POST", ["admin-tokens"]) => admin_tokens::create(&call).await,
+        ("GET", ["admin-tokens"]) => resources::list(&call, Kind::AdminToken).await,
+        ("GET", ["admin-tokens", id]) => resources::get(&call, Kind::AdminToken, id).await,
+        ("DELETE", ["admin-tokens", id]) => resources::delete(&call, Kind::AdminToken, id).await,
+
         ("GET", ["providers"]) => providers::list(&call).await,
+        ("DELETE", ["providers", provider, "seed"]) => providers::unseed(&call, provider).await,
 
         ("GET", ["provider-keys"]) => provider_keys::list(&call).await,
         ("POST", ["provider-keys"]) => provider_keys::create(&call).await,
@@ -134,25 +153,51 @@ async fn dispatch<H: Host>(
         ("PATCH", ["gateway-keys", id]) => gateway_keys::patch(&call, id).await,
         ("DELETE", ["gateway-keys", id]) => gateway_keys::revoke(&call, id).await,
 
+        ("GET", ["roles"]) => resources::list(&call, Kind::Role).await,
+        ("POST", ["roles"]) => roles::create(&call).await,
+        ("GET", ["roles", id]) => resources::get(&call, Kind::Role, id).await,
+        ("PATCH", ["roles", id]) => roles::patch(&call, id).await,
+        ("DELETE", ["roles", id]) => resources::delete(&call, Kind::Role, id).await,
+
+        ("GET", ["agents"]) => resources::list(&call, Kind::Agent).await,
+        ("POST", ["agents"]) => agents::create(&call).await,
+        ("GET", ["agents", id]) => resources::get(&call, Kind::Agent, id).await,
+        ("PATCH", ["agents", id]) => agents::patch(&call, id).await,
+        ("DELETE", ["agents", id]) => resources::delete(&call, Kind::Agent, id).await,
+        ("PUT", ["agents", id, "tags"]) => agents::tags(&call, id).await,
+        ("POST", ["agents", id, "simulate"]) => simulate::simulate(&call, id).await,
+
+        ("GET", ["gateways"]) => resources::list(&call, Kind::Gateway).await,
+        ("POST", ["gateways"]) => gateways::create(&call).await,
+        ("GET", ["gateways", id]) => resources::get(&call, Kind::Gateway, id).await,
+        ("PATCH", ["gateways", id]) => gateways::patch(&call, id).await,
+        ("DELETE", ["gateways", id]) => resources::delete(&call, Kind::Gateway, id).await,
+        ("PUT", ["gateways", id, "tags"]) => gateways::tags(&call, id).await,
+
+        ("GET", ["configurations"]) => resources::list(&call, Kind::Configuration).await,
+        ("POST", ["configurations"]) => configurations::create(&call).await,
+        ("POST", ["configurations", "validate"]) => configurations::validate(&call).await,
+        ("GET", ["configurations", id]) => resources::get(&call, Kind::Configuration, id).await,
+        ("PATCH", ["configurations", id]) => configurations::patch(&call, id).await,
+        ("DELETE", ["configurations", id]) => {
+            resources::delete(&call, Kind::Configuration, id).await
+        }
+        ("PUT", ["configurations", id, "tags"]) => configurations::tags(&call, id).await,
+        ("PUT", ["configurations", id, "draft"]) => configurations::put_draft(&call, id).await,
+        ("GET", ["configurations", id, "diff"]) => configurations::diff(&call, id).await,
+        ("POST", ["configurations", id, "apply"]) => configurations::apply(&call, id).await,
+        ("GET", ["configurations", id, "versions"]) => configurations::versions(&call, id).await,
+        ("GET", ["configurations", id, "versions", version]) => {
+            configurations::version(&call, id, version).await
+        }
+        ("POST", ["configurations", id, "rollback"]) => configurations::rollback(&call, id).await,
+
+        ("GET", ["audit"]) => audit::list(&call).await,
+        ("GET", ["audit", "verify"]) => audit::verify(&call).await,
+
         ("GET", ["requests"]) => requests::list(&call).await,
         ("POST", ["tick"]) => tick::tick(&call).await,
 
-        (_, [kind @ ("agents" | "gateways"), rest @ ..]) => {
-            let kind = if *kind == "agents" {
-                NamedKind::Agent
-            } else {
-                NamedKind::Gateway
-            };
-            match (method, rest) {
-                ("GET", []) => named::list(&call, kind).await,
-                ("POST", []) => named::create(&call, kind).await,
-                ("GET", [id]) => named::get(&call, kind, id).await,
-                ("PATCH", [id]) => named::patch(&call, kind, id).await,
-                ("DELETE", [id]) => named::delete(&call, kind, id).await,
-                ("PUT", [id, "tags"]) => named::tags(&call, kind, id).await,
-                _ => Err(missing(method, segments)),
-            }
-        }
         _ => Err(missing(method, segments)),
     }
 }
@@ -162,16 +207,34 @@ fn missing(method: &str, segments: &[&str]) -> Refusal {
     let path = segments.join("/");
     let path: String = path.chars().take(100).collect();
     let takes = match segments {
-        ["workspaces" | "provider-keys" | "gateway-keys" | "agents" | "gateways"] => "GET and POST",
+        ["admin-tokens"] => "GET and POST",
+        ["admin-tokens", _] => "GET and DELETE",
         [
-            "workspaces" | "provider-keys" | "gateway-keys" | "agents" | "gateways",
+            "workspaces" | "provider-keys" | "gateway-keys" | "roles" | "agents" | "gateways"
+            | "configurations",
+        ] => "GET and POST",
+        [
+            "workspaces" | "provider-keys" | "gateway-keys" | "roles" | "agents" | "gateways"
+            | "configurations",
             _,
         ] => "GET, PATCH and DELETE",
-        ["provider-keys", _, "secret"] | ["provider-keys" | "agents" | "gateways", _, "tags"] => {
-            "PUT"
-        }
-        ["provider-keys", _, "check"] | ["tick"] => "POST",
-        ["providers" | "requests" | "healthz" | "openapi.json"] => "GET",
+        ["provider-keys", _, "secret"]
+        | ["configurations", _, "draft"]
+        | [
+            "provider-keys" | "agents" | "gateways" | "configurations",
+            _,
+            "tags",
+        ] => "PUT",
+        ["provider-keys", _, "check"]
+        | ["agents", _, "simulate"]
+        | ["configurations", _, "apply" | "rollback"]
+        | ["tick"] => "POST",
+        ["providers", _, "seed"] => "DELETE",
+        ["configurations", _, "diff" | "versions"]
+        | ["configurations", _, "versions", _]
+        | ["audit"]
+        | ["audit", "verify"]
+        | ["providers" | "requests" | "healthz" | "openapi.json"] => "GET",
         _ => {
             return Refusal::new(Code::NOT_FOUND, format!("There is no /api/{path}."))
                 .remedy("GET /api/openapi.json lists what there is.");
@@ -181,28 +244,6 @@ fn missing(method: &str, segments: &[&str]) -> Refusal {
         Code::METHOD_NOT_ALLOWED,
         format!("/api/{path} takes {takes}, not {method}."),
     )
-}
-
-fn authenticate<T: Headers>(settings: &Settings, headers: &T) -> Result<(), Refusal> {
-    let header = headers.get("authorization").unwrap_or_default();
-    let scheme = header.get(..7).unwrap_or_default();
-    let token = if scheme.eq_ignore_ascii_case("bearer ") {
-        header.get(7..).unwrap_or_default().trim()
-    } else {
-        ""
-    };
-    if settings.is_admin(token) {
-        return Ok(());
-    }
-    let message = if token.is_empty() {
-        "The request carries no admin token."
-    } else if token.starts_with("lgk_") {
-        "That is a gateway key; /api takes an admin token."
-    } else {
-        "The admin token is not the one of this gateway."
-    };
-    Err(Refusal::new(Code::ADMIN_TOKEN_INVALID, message)
-        .remedy("Send `Authorization: Bearer <LOCKGATE_ADMIN_TOKEN>`."))
 }
 
 /// The path's segments after `/api`, decoded.

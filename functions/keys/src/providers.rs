@@ -9,7 +9,7 @@ use lockgate_workspace::resource::{Health, ProviderKey};
 use serde_json::{Value, json};
 
 use crate::Call;
-use crate::respond::{self, value};
+use crate::respond::{self, removed, value};
 
 /// Keys of one workspace that are looked at.
 const MAX_KEYS: u32 = 10_000;
@@ -27,6 +27,18 @@ pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, 
         .map(|manifest| item(manifest, &keys))
         .collect();
     Ok(value(200, json!({"items": items, "next_cursor": null})))
+}
+
+/// Deletes a seeded entry for good.
+pub(crate) async fn unseed<H: Host>(
+    call: &Call<'_, H>,
+    provider: &str,
+) -> Result<respond::Reply, Refusal> {
+    let question = Question::DeleteSeed {
+        provider: provider.into(),
+    };
+    call.ask(question).await?;
+    Ok(removed())
 }
 
 fn item(manifest: &Manifest, keys: &[ProviderKey]) -> Value {

@@ -39,7 +39,10 @@ impl Reply {
 
 /// A resource in the form that is shown: its revision as an entity tag.
 pub(crate) fn shown<T: Serialize>(resource: &T) -> Value {
-    let mut value = serde_json::to_value(resource).unwrap_or_default();
+    tagged(serde_json::to_value(resource).unwrap_or_default())
+}
+
+fn tagged(mut value: Value) -> Value {
     if let Value::Object(object) = &mut value
         && let Some(revision) = object.remove("revision")
     {
@@ -51,6 +54,11 @@ pub(crate) fn shown<T: Serialize>(resource: &T) -> Value {
 /// One resource.
 pub(crate) fn one<T: Serialize>(status: u16, resource: &T) -> Reply {
     value(status, shown(resource))
+}
+
+/// One resource that is JSON already, with its `revision`.
+pub(crate) fn one_value(status: u16, resource: Value) -> Reply {
+    value(status, tagged(resource))
 }
 
 /// One resource that has been made ready to be shown.
@@ -153,8 +161,20 @@ impl Page {
     /// The page. `place` is where an item stands in the order of the list.
     pub(crate) fn reply<T: Serialize>(
         &self,
+        items: Vec<T>,
+        place: impl Fn(&T) -> (u64, &str),
+    ) -> Reply {
+        self.reply_of(items, place, |item| {
+            serde_json::to_value(item).unwrap_or_default()
+        })
+    }
+
+    /// The page of items that are shown in a way of their own.
+    pub(crate) fn reply_of<T>(
+        &self,
         mut items: Vec<T>,
         place: impl Fn(&T) -> (u64, &str),
+        show: impl Fn(&T) -> Value,
     ) -> Reply {
         let more = items.len() > self.limit as usize;
         items.truncate(self.limit as usize);
@@ -162,7 +182,7 @@ impl Page {
             let (at, id) = place(last);
             format!("{at}.{id}")
         });
-        let items: Vec<Value> = items.iter().map(shown).collect();
+        let items: Vec<Value> = items.iter().map(|item| tagged(show(item))).collect();
         value(200, json!({"items": items, "next_cursor": next}))
     }
 }

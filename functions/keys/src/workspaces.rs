@@ -2,7 +2,7 @@
 
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
-use lockgate_workspace::question::{Denial, Question, Reply};
+use lockgate_workspace::question::{Change, Denial, Question, Reply};
 use lockgate_workspace::resource::{Access, Timestamp, Workspace};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, REGISTRY, new_id};
 use serde::Deserialize;
@@ -24,18 +24,6 @@ struct Create {
 struct Patch {
     name: Option<String>,
     access: Option<Access>,
-}
-
-fn supported(access: Option<Access>) -> Result<(), Refusal> {
-    match access {
-        Some(Access::Enforced) => Err(Refusal::new(
-            Code::UNSUPPORTED_FEATURE,
-            "This version has no roles yet, so access cannot be enforced.",
-        )
-        .param("access")
-        .remedy("Use `open`: every agent of the workspace may use every provider key in it.")),
-        _ => Ok(()),
-    }
 }
 
 pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
@@ -66,12 +54,11 @@ pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond
 pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
     let body: Create = call.body.read()?;
     name(&body.name, "ws")?;
-    supported(body.access)?;
     let workspace = Workspace {
         id: new_id(call.host, "ws"),
         name: body.name,
         plan: "free".into(),
-        access: Access::Open,
+        access: body.access.unwrap_or(Access::Enforced),
         default_configuration: None,
         created_at: Timestamp(call.host.now_ms()),
         revision: 1,
@@ -95,12 +82,12 @@ pub(crate) async fn patch<H: Host>(
     if let Some(new) = &body.name {
         name(new, "ws")?;
     }
-    supported(body.access)?;
     let question = Question::PatchWorkspace {
         reference: id.into(),
         expect: call.expect,
         name: body.name,
         access: body.access,
+        default_configuration: Change::Keep,
     };
     let Reply::Workspace(changed) = call.ask_of(REGISTRY, question).await? else {
         return Err(AskError::Mismatch.into());

@@ -248,6 +248,7 @@ async fn report<H: Host>(
     let first = due.next();
     let question = Question::Report {
         records,
+        incidents: Vec::new(),
         admit: first.as_ref().map(admission::Renewal::admit),
     };
     let reported = ask(host, settings, workspace, question).await;

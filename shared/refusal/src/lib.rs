@@ -61,6 +61,8 @@ pub struct Details {
     pub retry_after: Option<u64>,
     /// The provider's own code, where it gave one.
     pub provider_code: Option<String>,
+    /// Further members of the error's `lockgate` object.
+    pub details: Vec<(&'static str, Value)>,
 }
 
 impl Deref for Refusal {
@@ -90,6 +92,7 @@ impl Refusal {
             reason: None,
             retry_after: None,
             provider_code: None,
+            details: Vec::new(),
         }))
     }
 
@@ -121,6 +124,13 @@ impl Refusal {
         self
     }
 
+    /// Adds a member to the error's `lockgate` object.
+    #[must_use]
+    pub fn detail(mut self, name: &'static str, value: Value) -> Self {
+        self.details.push((name, value));
+        self
+    }
+
     /// The error object, in the shape of the surface.
     #[must_use]
     pub fn object(&self, shape: Shape, request_id: &str) -> Value {
@@ -138,6 +148,9 @@ impl Refusal {
         }
         if let Some(code) = &self.provider_code {
             put("provider_code", Some(code));
+        }
+        for (name, value) in &self.details {
+            lockgate.insert((*name).into(), value.clone());
         }
         let message = format!("{} {}", self.message, self.remedy);
         match shape {

@@ -2,8 +2,6 @@
 //! API.md, "Which target a request gets".
 #![forbid(unsafe_code)]
 
-mod glob;
 mod resolve;
 
-pub use glob::glob;
 pub use resolve::{Resolved, Unresolved, resolve};

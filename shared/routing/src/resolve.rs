@@ -16,7 +16,7 @@ use std::fmt;
 use lockgate_providers::{Manifest, all, find};
 use thiserror::Error;
 
-use crate::glob;
+use lockgate_glob::glob;
 
 /// At most so many characters of a client's model name are repeated in an error.
 const ECHO_CHARS: usize = 100;

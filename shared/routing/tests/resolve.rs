@@ -1,8 +1,9 @@
 //! The order of API.md, "Which target a request gets", from the exact model id on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use lockgate_glob::glob;
 use lockgate_providers::{all, find};
-use lockgate_routing::{glob, resolve};
+use lockgate_routing::resolve;
 use proptest::prelude::*;
 
 /// `provider model`, with `!` where the model was rewritten.

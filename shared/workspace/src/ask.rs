@@ -12,6 +12,9 @@ use crate::authority;
 use crate::lease::Lengths;
 use crate::question::{Denial, Envelope, Outcome, Question, Reply};
 
+/// Who acts where nobody does: the gateway itself.
+const SYSTEM: &str = "system";
+
 /// Why a question got no useful answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AskError {
@@ -53,8 +56,7 @@ thread_local! {
     static RETIRING: RefCell<HashMap<String, Retiring>> = RefCell::default();
 }
 
-/// Asks `object` (a workspace's id or [`crate::REGISTRY`]). When this returns after a change, no request that starts
-/// later, anywhere, is answered from the state before it.
+/// Asks `object` (a workspace's id or [`crate::REGISTRY`]) on nobody's behalf.
 ///
 /// # Errors
 /// [`AskError`].
@@ -64,9 +66,25 @@ pub async fn ask<H: Host>(
     object: &str,
     question: Question,
 ) -> Result<Answered, AskError> {
+    ask_as(host, settings, object, SYSTEM, question).await
+}
+
+/// Asks `object` on behalf of `actor`, whom the audit log names. When this returns after a change, no request that
+/// starts later, anywhere, is answered from the state before it.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn ask_as<H: Host>(
+    host: &H,
+    settings: &Settings,
+    object: &str,
+    actor: &str,
+    question: Question,
+) -> Result<Answered, AskError> {
     let removes = removes(&question);
     let envelope = Envelope {
         object: object.to_owned(),
+        actor: actor.to_owned(),
         kek_check: settings.kek_check.clone(),
         lease_ms: settings.lease_ms,
         question,
@@ -104,7 +122,7 @@ fn removes(question: &Question) -> bool {
         question,
         Question::DropWorkspace
             | Question::DeleteProviderKey { .. }
-            | Question::DeleteNamed { .. }
+            | Question::Delete { .. }
             | Question::RevokeGatewayKey { .. }
     )
 }
@@ -129,6 +147,7 @@ fn retire_later<H: Host>(host: &H, object: &str, lengths: &Lengths, settings: &S
     }
     let envelope = Envelope {
         object: object.to_owned(),
+        actor: SYSTEM.to_owned(),
         kek_check: settings.kek_check.clone(),
         lease_ms: lengths.lease_ms,
         question: Question::RetireLease { generation },

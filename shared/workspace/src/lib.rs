@@ -12,6 +12,7 @@ pub mod gateway_key;
 pub mod health;
 mod id;
 pub mod lease;
+pub mod plan;
 pub mod question;
 pub mod resource;
 mod settings;
@@ -19,10 +20,13 @@ pub mod snapshot;
 pub mod tags;
 mod unseal;
 
-pub use ask::{Answered, AskError, ask};
+pub use ask::{Answered, AskError, ask, ask_as};
 pub use id::{DEFAULT_WORKSPACE, is_id, new_id};
 pub use settings::{MIN_ADMIN_TOKEN, Misconfigured, Settings};
 pub use unseal::{UnsealError, unseal};
+
+/// Who acts where the root admin token of the settings does.
+pub const ROOT: &str = "root";
 
 /// The name under which the registry is asked: workspaces' names, and later what else no single workspace knows.
 pub const REGISTRY: &str = "registry";

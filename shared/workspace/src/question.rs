@@ -8,8 +8,11 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::lease::Lengths;
+use crate::plan::Plan;
 use crate::resource::{
-    Access, GatewayKey, Health, ManagedBy, Named, ProviderKey, RequestRecord, Timestamp, Workspace,
+    Access, AdminToken, Agent, AuditEntry, Configuration, ConfigurationVersion, Gateway,
+    GatewayKey, Health, ManagedBy, Pin, ProviderKey, RequestRecord, Role, Timestamp, Verified,
+    Workspace,
 };
 use crate::snapshot::{Identity, KeyPointer, Snapshot};
 use crate::tags::Tags;
@@ -19,6 +22,8 @@ use crate::tags::Tags;
 pub struct Envelope {
     /// The workspace's id, or `registry`.
     pub object: String,
+    /// Who asks, for the audit log: the id of an admin token, `root`, or `system`.
+    pub actor: String,
     /// Recognises the asker's KEK.
     pub kek_check: String,
     /// The asker's setting; the authority adopts it.
@@ -39,24 +44,149 @@ pub struct Outcome {
     pub changed: bool,
 }
 
-/// Agents or gateways.
+/// Kinds of resources that are found, listed and removed alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NamedKind {
+pub enum Kind {
+    /// Roles.
+    Role,
     /// Agents.
     Agent,
     /// Gateways.
     Gateway,
+    /// Configurations.
+    Configuration,
+    /// Admin tokens.
+    AdminToken,
 }
 
-impl NamedKind {
+impl Kind {
     /// For messages.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Role => "role",
             Self::Agent => "agent",
             Self::Gateway => "gateway",
+            Self::Configuration => "configuration",
+            Self::AdminToken => "admin token",
         }
     }
+
+    /// What its ids begin with.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::Agent => "agent",
+            Self::Gateway => "gw",
+            Self::Configuration => "cfg",
+            Self::AdminToken => "at",
+        }
+    }
+}
+
+/// One resource of any [`Kind`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Resource {
+    /// A role.
+    Role(Role),
+    /// An agent.
+    Agent(Agent),
+    /// A gateway.
+    Gateway(Gateway),
+    /// A configuration.
+    Configuration(Configuration),
+    /// An admin token.
+    AdminToken(AdminToken),
+}
+
+impl Resource {
+    /// Where it stands in lists: when it was made, and its id.
+    #[must_use]
+    pub fn place(&self) -> (u64, &str) {
+        match self {
+            Self::Role(one) => (one.created_at.0, &one.id),
+            Self::Agent(one) => (one.created_at.0, &one.id),
+            Self::Gateway(one) => (one.created_at.0, &one.id),
+            Self::Configuration(one) => (one.created_at.0, &one.id),
+            Self::AdminToken(one) => (one.created_at.0, &one.id),
+        }
+    }
+
+    /// In the form that `/api` shows, with its `revision`.
+    #[must_use]
+    pub fn value(&self) -> serde_json::Value {
+        let value = match self {
+            Self::Role(one) => serde_json::to_value(one),
+            Self::Agent(one) => serde_json::to_value(one),
+            Self::Gateway(one) => serde_json::to_value(one),
+            Self::Configuration(one) => serde_json::to_value(one),
+            Self::AdminToken(one) => serde_json::to_value(one),
+        };
+        value.unwrap_or_default()
+    }
+}
+
+/// A change of something that can be absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change<T> {
+    /// As it is.
+    #[default]
+    Keep,
+    /// Absent from now on.
+    Clear,
+    /// This from now on.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// What it comes to.
+    #[must_use]
+    pub fn of(self, present: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => present,
+            Self::Clear => None,
+            Self::Set(new) => Some(new),
+        }
+    }
+}
+
+/// Requests that policy denied, or that a soft pin was passed over for, counted together for the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// `access.deny` or `pin.fallback`.
+    pub action: String,
+    /// The gateway key's id.
+    pub gateway_key: String,
+    /// The agent's name.
+    pub agent: String,
+    /// The provider's slug.
+    pub provider: String,
+    /// The provider key's name, where one was looked at.
+    pub provider_key: Option<String>,
+    /// The model asked for; `None` where there was none, or where many were.
+    pub model: Option<String>,
+    /// The route, where one decided.
+    pub route: Option<String>,
+    /// A word of FEATURES B4.
+    pub reason: String,
+    /// How often since the last report.
+    pub count: u64,
+    /// The first of them.
+    pub first_at: Timestamp,
+    /// The last of them.
+    pub last_at: Timestamp,
+}
+
+/// What applying a document makes of roles, agents, gateways and provider keys.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Declared {
+    /// Gateways with their tags.
+    pub gateways: Vec<Gateway>,
+    /// Agents with their tags and roles; `roles` may be names.
+    pub agents: Vec<Agent>,
+    /// Roles with their statements.
+    pub roles: Vec<Role>,
 }
 
 /// Which part of a list.
@@ -117,6 +247,8 @@ pub enum Question {
     Report {
         /// Log records.
         records: Records,
+        /// What the audit log is to know.
+        incidents: Vec<Incident>,
         /// The lease to renew.
         admit: Option<Admit>,
     },
@@ -149,6 +281,8 @@ pub enum Question {
         name: Option<String>,
         /// New access.
         access: Option<Access>,
+        /// New default configuration, by id.
+        default_configuration: Change<String>,
     },
     /// Forgets a workspace (registry).
     DeleteWorkspace {
@@ -223,21 +357,56 @@ pub enum Question {
         id: String,
     },
 
-    /// Makes an agent or gateway.
-    CreateNamed {
-        /// Which.
-        kind: NamedKind,
-        /// It.
-        named: Named,
-    },
-    /// Lists agents or gateways.
-    ListNamed(NamedKind, Page),
     /// One by id or name.
-    GetNamed(NamedKind, String),
-    /// Changes one.
-    PatchNamed {
+    Get(Kind, String),
+    /// Lists those of a kind.
+    List(Kind, Page),
+    /// Removes one.
+    Delete {
         /// Which.
-        kind: NamedKind,
+        kind: Kind,
+        /// Its id or name.
+        reference: String,
+        /// The revision it must have.
+        expect: Option<u64>,
+    },
+
+    /// Makes a role.
+    CreateRole(Role),
+    /// Changes a role.
+    PatchRole {
+        /// Its id or name.
+        reference: String,
+        /// The revision it must have.
+        expect: Option<u64>,
+        /// New name.
+        name: Option<String>,
+        /// New statements.
+        statements: Option<Vec<lockgate_access::Statement>>,
+    },
+    /// Makes an agent; `roles` and the pins' `provider_key` may be names.
+    CreateAgent(Agent),
+    /// Changes an agent.
+    PatchAgent {
+        /// Its id or name.
+        reference: String,
+        /// The revision it must have.
+        expect: Option<u64>,
+        /// New name.
+        name: Option<String>,
+        /// New tags.
+        tags: Option<Tags>,
+        /// New roles, by id or name.
+        roles: Option<Vec<String>>,
+        /// New pins.
+        pins: Option<Vec<Pin>>,
+        /// New manager.
+        managed_by: Option<ManagedBy>,
+    },
+    /// Makes a gateway.
+    CreateGateway(Gateway),
+    /// Changes a gateway.
+    PatchGateway {
         /// Its id or name.
         reference: String,
         /// The revision it must have.
@@ -249,17 +418,126 @@ pub enum Question {
         /// New manager.
         managed_by: Option<ManagedBy>,
     },
-    /// Removes one.
-    DeleteNamed {
-        /// Which.
-        kind: NamedKind,
+    /// What the data plane would know of a caller with this agent, gateway and configuration.
+    Impersonate {
+        /// The agent's id or name.
+        agent: String,
+        /// The gateway's id or name.
+        gateway: Option<String>,
+        /// The configuration's id or name.
+        configuration: Option<String>,
+    },
+
+    /// The providers with a seeded entry.
+    ListSeeds,
+    /// Deletes a seeded entry for good.
+    DeleteSeed {
+        /// The provider's slug.
+        provider: String,
+    },
+
+    /// Makes a configuration with a draft.
+    CreateConfiguration(Configuration),
+    /// Changes what is not the document.
+    PatchConfiguration {
         /// Its id or name.
         reference: String,
         /// The revision it must have.
         expect: Option<u64>,
+        /// New name.
+        name: Option<String>,
+        /// New tags.
+        tags: Option<Tags>,
+    },
+    /// Replaces a configuration's draft.
+    PutDraft {
+        /// Its id or name.
+        reference: String,
+        /// The revision it must have.
+        expect: Option<u64>,
+        /// The document.
+        document: String,
+    },
+    /// Makes a document the live version.
+    ApplyConfiguration {
+        /// The configuration's id.
+        id: String,
+        /// The revision it must have, which is the one its document was read and compiled at.
+        expect: u64,
+        /// The version that must be live.
+        expected_version: u64,
+        /// The document as it was written.
+        document: String,
+        /// What it says.
+        plan: Plan,
+        /// What it declares.
+        declared: Declared,
+        /// The version whose document this is, for a rollback; the draft then stays.
+        restores: Option<u64>,
+    },
+    /// The versions of a configuration, newest first, without their documents.
+    ListVersions {
+        /// Its id or name.
+        reference: String,
+        /// So many at most.
+        limit: u32,
+        /// Only versions before this one.
+        before: Option<u64>,
+    },
+    /// One version with its document.
+    GetVersion {
+        /// The configuration's id or name.
+        reference: String,
+        /// The version.
+        version: u64,
     },
 
-    /// Makes a gateway key; `agent` and `gateway` may be names.
+    /// Makes an admin token.
+    CreateAdminToken {
+        /// It.
+        token: AdminToken,
+        /// SHA-256 of its text, hex.
+        hash: String,
+    },
+    /// Whose text has this SHA-256?
+    CheckAdminToken {
+        /// Hex.
+        hash: String,
+    },
+
+    /// Writes to the audit log what no change of a resource does.
+    Record {
+        /// What was done, such as `api.deny`.
+        action: String,
+        /// To what.
+        resource: String,
+        /// What there is to say.
+        detail: serde_json::Value,
+    },
+    /// The audit log, newest first.
+    ListAudit {
+        /// So many rows at most.
+        limit: u32,
+        /// Only rows before this one.
+        before: Option<u64>,
+        /// Only this action.
+        action: Option<String>,
+        /// Only this actor.
+        actor: Option<String>,
+        /// Only this resource.
+        resource: Option<String>,
+    },
+    /// Checks a stretch of the audit log.
+    VerifyAudit {
+        /// The row to begin with; 1 for the first.
+        from: u64,
+        /// The hash that the row before was found to have, when `from` is not 1.
+        previous: Option<String>,
+        /// Rows to look at, at most.
+        limit: u32,
+    },
+
+    /// Makes a gateway key; `agent`, `gateway` and `configuration` may be names.
     CreateGatewayKey {
         /// It.
         key: Box<GatewayKey>,
@@ -282,6 +560,10 @@ pub enum Question {
         team: Option<String>,
         /// New end.
         expires_at: Option<Timestamp>,
+        /// New gateway, by id or name.
+        gateway: Change<String>,
+        /// New configuration, by id or name.
+        configuration: Change<String>,
     },
     /// Revokes one.
     RevokeGatewayKey {
@@ -380,10 +662,27 @@ pub enum Reply {
     KeyPointer(Box<KeyPointer>),
     /// Provider keys.
     ProviderKeys(Vec<ProviderKey>),
-    /// An agent or gateway.
-    Named(Named),
-    /// Agents or gateways.
-    Nameds(Vec<Named>),
+    /// A role, agent, gateway, configuration or admin token.
+    Resource(Box<Resource>),
+    /// Several of one kind.
+    Resources(Vec<Resource>),
+    /// Slugs of providers.
+    Providers(Vec<String>),
+    /// What the data plane would know of a caller.
+    Caller(Box<Identity>, Box<Snapshot>),
+    /// Versions of a configuration.
+    Versions(Vec<ConfigurationVersion>),
+    /// One version of a configuration.
+    Version(Box<ConfigurationVersion>),
+    /// Rows of the audit log.
+    Audit(Vec<AuditEntry>),
+    /// What a check of a stretch of the audit log found.
+    Verified {
+        /// So far.
+        verified: Verified,
+        /// Where to go on, and the hash to go on with; `None` at the end, or where a row is bad.
+        next: Option<(u64, String)>,
+    },
     /// A gateway key.
     GatewayKey(Box<GatewayKey>),
     /// Gateway keys.

@@ -8,6 +8,18 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::tags::Tags;
 
+mod admin_token;
+mod agent;
+mod audit;
+mod configuration;
+mod role;
+
+pub use admin_token::{AdminRole, AdminToken};
+pub use agent::{Agent, Gateway, Pin, PinMode};
+pub use audit::{AuditEntry, Verified};
+pub use configuration::{Configuration, ConfigurationVersion, Draft};
+pub use role::Role;
+
 /// Milliseconds since the Unix epoch, shown as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub u64);
@@ -173,24 +185,6 @@ pub struct KeyVersion {
     pub created_at: Timestamp,
 }
 
-/// An agent or a gateway: a name with tags.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Named {
-    /// `agent_…` or `gw_…`
-    pub id: String,
-    /// Unique among its kind in the workspace.
-    pub name: String,
-    /// Tags.
-    pub tags: Tags,
-    /// Who manages it.
-    pub managed_by: ManagedBy,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Counts changes.
-    #[serde(skip_serializing_if = "is_zero", default)]
-    pub revision: u64,
-}
-
 /// A gateway key, without its text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GatewayKey {
@@ -204,8 +198,12 @@ pub struct GatewayKey {
     pub agent: String,
     /// The gateway's id.
     pub gateway: Option<String>,
+    /// The configuration's id.
+    pub configuration: Option<String>,
     /// For grouping usage.
     pub team: Option<String>,
+    /// The admin token that made it, `root` for the root token.
+    pub created_by: String,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use lockgate_access::Role;
+
+use crate::plan::Plan;
 use crate::question::Options;
-use crate::resource::{Access, Health};
+use crate::resource::{Access, Health, Pin};
+use crate::tags::Tags;
 
 /// Who a gateway key stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +22,18 @@ pub struct Identity {
     pub agent: String,
     /// The agent's id.
     pub agent_id: String,
+    /// The agent's tags.
+    pub agent_tags: Tags,
+    /// Ids of the roles attached to the agent.
+    pub roles: Vec<String>,
+    /// The provider keys the agent holds to.
+    pub pins: Vec<Pin>,
     /// The gateway's name.
     pub gateway: Option<String>,
+    /// The gateway's tags, where there is one.
+    pub gateway_tags: Option<Tags>,
+    /// The id of the configuration that the gateway key is bound to; else the workspace's default counts.
+    pub configuration: Option<String>,
     /// The team.
     pub team: Option<String>,
 }
@@ -37,6 +51,27 @@ pub struct Snapshot {
     pub access: Access,
     /// The provider keys, the default first for each provider, then by name.
     pub keys: Vec<Arc<KeyPointer>>,
+    /// The roles, by name.
+    pub roles: Vec<Arc<Role>>,
+    /// Slugs of the providers with a seeded entry that was not deleted.
+    pub seeded: Vec<String>,
+    /// The configurations, live or not.
+    pub configurations: Vec<Arc<Live>>,
+    /// The id of the configuration for gateway keys that are bound to none.
+    pub default_configuration: Option<String>,
+}
+
+/// A configuration as the data plane sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// `cfg_…`
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its tags.
+    pub tags: Tags,
+    /// What its live version says; `None` until the first is applied.
+    pub plan: Option<Plan>,
 }
 
 /// A provider key as the data plane sees it: where its sealed secret is.
@@ -56,6 +91,8 @@ pub struct KeyPointer {
     pub base_url: Option<String>,
     /// Options of the provider.
     pub options: Options,
+    /// Tags.
+    pub tags: Tags,
     /// Health, a label.
     pub health: Health,
     /// The sealed secret; `None` for a provider that needs none.
@@ -74,6 +111,22 @@ pub struct SealedPointer {
 }
 
 impl Snapshot {
+    /// The configuration in play for a caller: the one its gateway key is bound to, else the workspace's default.
+    #[must_use]
+    pub fn configuration(&self, identity: &Identity) -> Option<&Arc<Live>> {
+        let id = identity
+            .configuration
+            .as_ref()
+            .or(self.default_configuration.as_ref())?;
+        self.configurations.iter().find(|live| live.id == *id)
+    }
+
+    /// The roles attached to a caller's agent.
+    pub fn attached<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = &'a Role> {
+        let roles = self.roles.iter().map(|role| &**role);
+        roles.filter(|role| identity.roles.contains(&role.id))
+    }
+
     /// The enabled keys of a provider, the default first.
     pub fn usable<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a Arc<KeyPointer>> {
         self.keys

@@ -1,15 +1,13 @@
 //! Tags (FEATURES B1): at most 50 a resource, keys 1–128 and values up to 256 characters, `lockgate:` reserved.
 //! Characters are Unicode scalar values. A JSON object that repeats a key is refused, not merged.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-/// The tags of a resource, checked.
-pub type Tags = BTreeMap<String, String>;
+pub use lockgate_access::Tags;
 
 /// User tags a resource may have.
 pub const MAX_TAGS: usize = 50;

@@ -1,13 +1,19 @@
 //! Admission: who a gateway key is, for how long that may be believed, and the snapshot to serve from.
 
+use std::sync::Arc;
+
+use lockgate_access::Role;
 use lockgate_host::{StoreError, Tx};
 
 use crate::allowance::lease_within;
 use crate::lease::Lengths;
 use crate::question::{Admission, Admit, Denial, Reply};
-use crate::snapshot::{Identity, KeyPointer, SealedPointer, Snapshot};
+use crate::resource::{Agent, Configuration, Gateway};
+use crate::snapshot::{Identity, KeyPointer, Live, SealedPointer, Snapshot};
 
 use super::cells::{Cells, not_found};
+use super::seeds;
+use super::stored::find;
 
 pub(super) fn admit(
     tx: &mut dyn Tx,
@@ -17,7 +23,8 @@ pub(super) fn admit(
     admit: &Admit,
 ) -> Result<Reply, Denial> {
     let rows = tx.query(
-        "SELECT k.revoked_at, k.expires_at, w.snapshot_version, k.id, k.name, a.name, a.id, g.name, k.team
+        "SELECT k.revoked_at, k.expires_at, w.snapshot_version, k.id, k.name, a.name, a.id, a.tags, a.roles, a.pins,
+                g.name, g.tags, k.configuration, k.team
          FROM gateway_keys k
          JOIN workspaces w ON w.id = k.workspace
          LEFT JOIN agents a ON a.id = k.agent
@@ -40,7 +47,12 @@ pub(super) fn admit(
         name: cells.text()?,
         agent: cells.text()?,
         agent_id: cells.text()?,
+        agent_tags: cells.json()?,
+        roles: cells.json()?,
+        pins: cells.json()?,
         gateway: cells.optional_text()?,
+        gateway_tags: cells.optional_json()?,
+        configuration: cells.optional_text()?,
         team: cells.optional_text()?,
     };
     let mut lease_ms = lengths.lease_ms;
@@ -66,7 +78,7 @@ pub(super) fn admit(
 
 fn snapshot(tx: &mut dyn Tx, workspace: &str) -> Result<Snapshot, Denial> {
     let rows = tx.query(
-        "SELECT snapshot_version, name, access FROM workspaces WHERE id = ?1",
+        "SELECT snapshot_version, name, access, default_configuration FROM workspaces WHERE id = ?1",
         &[workspace.into()],
     )?;
     let row = rows
@@ -75,6 +87,7 @@ fn snapshot(tx: &mut dyn Tx, workspace: &str) -> Result<Snapshot, Denial> {
         .ok_or_else(|| not_found("workspace", workspace))?;
     let mut cells = Cells::new(row);
     let (version, name, access) = (cells.number()?, cells.text()?, cells.word()?);
+    let default_configuration = cells.optional_text()?;
     let rows = tx.query(
         &format!(
             "{POINTERS} WHERE k.workspace = ?1 ORDER BY k.provider, k.is_default DESC, k.name"
@@ -91,12 +104,79 @@ fn snapshot(tx: &mut dyn Tx, workspace: &str) -> Result<Snapshot, Denial> {
         name,
         access,
         keys,
+        roles: roles(tx, workspace)?,
+        seeded: seeds::standing(tx, workspace)?,
+        configurations: configurations(tx, workspace)?,
+        default_configuration,
     })
+}
+
+fn roles(tx: &mut dyn Tx, workspace: &str) -> Result<Vec<Arc<Role>>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, name, statements FROM roles WHERE workspace = ?1 ORDER BY name",
+        &[workspace.into()],
+    )?;
+    let role = |row| {
+        let mut cells = Cells::new(row);
+        Ok(Arc::new(Role {
+            id: cells.text()?,
+            name: cells.text()?,
+            statements: cells.json()?,
+        }))
+    };
+    rows.into_iter().map(role).collect()
+}
+
+fn configurations(tx: &mut dyn Tx, workspace: &str) -> Result<Vec<Arc<Live>>, StoreError> {
+    let rows = tx.query(
+        "SELECT id, name, tags, plan FROM configurations WHERE workspace = ?1 ORDER BY name",
+        &[workspace.into()],
+    )?;
+    let live = |row| {
+        let mut cells = Cells::new(row);
+        Ok(Arc::new(Live {
+            id: cells.text()?,
+            name: cells.text()?,
+            tags: cells.json()?,
+            plan: cells.optional_json()?,
+        }))
+    };
+    rows.into_iter().map(live).collect()
+}
+
+/// What the data plane would know of a caller whose gateway key were bound to these.
+pub(super) fn impersonate(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    agent: &str,
+    gateway: Option<&str>,
+    configuration: Option<&str>,
+) -> Result<Reply, Denial> {
+    let agent: Agent = find(tx, workspace, agent)?;
+    let gateway: Option<Gateway> = gateway.map(|g| find(tx, workspace, g)).transpose()?;
+    let configuration: Option<Configuration> =
+        configuration.map(|c| find(tx, workspace, c)).transpose()?;
+    let (gateway, gateway_tags) = gateway.map(|g| (g.name, g.tags)).unzip();
+    let identity = Identity {
+        gateway_key: String::new(),
+        name: String::new(),
+        agent: agent.name,
+        agent_id: agent.id,
+        agent_tags: agent.tags,
+        roles: agent.roles,
+        pins: agent.pins,
+        gateway,
+        gateway_tags,
+        configuration: configuration.map(|c| c.id),
+        team: None,
+    };
+    let snapshot = snapshot(tx, workspace)?;
+    Ok(Reply::Caller(Box::new(identity), Box::new(snapshot)))
 }
 
 /// Selects what [`pointer`] reads.
 pub(super) const POINTERS: &str =
-    "SELECT k.id, k.provider, k.name, k.enabled, k.is_default, k.base_url, k.options, k.health,
+    "SELECT k.id, k.provider, k.name, k.enabled, k.is_default, k.base_url, k.options, k.health, k.tags,
             v.version, v.entry, v.wrapped
      FROM provider_keys k
      LEFT JOIN provider_key_versions v ON v.provider_key = k.id AND v.version = k.version";
@@ -111,6 +191,7 @@ pub(super) fn pointer(mut cells: Cells) -> Result<KeyPointer, StoreError> {
         base_url: cells.optional_text()?,
         options: cells.json()?,
         health: cells.word()?,
+        tags: cells.json()?,
         sealed: match cells.optional_number()? {
             None => None,
             Some(version) => Some(SealedPointer {

@@ -59,6 +59,12 @@ impl Cells {
         serde_json::from_str(&self.text()?).map_err(|e| StoreError::Corrupt(e.to_string()))
     }
 
+    pub(super) fn optional_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, StoreError> {
+        let text = self.optional_text()?;
+        text.map(|text| serde_json::from_str(&text).map_err(|e| StoreError::Corrupt(e.to_string())))
+            .transpose()
+    }
+
     /// A word of a closed set, stored as its JSON string without the quotes.
     pub(super) fn word<T: DeserializeOwned>(&mut self) -> Result<T, StoreError> {
         serde_json::from_value(serde_json::Value::String(self.text()?))

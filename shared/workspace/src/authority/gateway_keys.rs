@@ -2,14 +2,15 @@
 
 use lockgate_host::{StoreError, Tx};
 
-use crate::question::{Denial, NamedKind, Page, Reply};
-use crate::resource::{GatewayKey, Timestamp};
+use crate::question::{Change, Denial, Kind, Page, Reply};
+use crate::resource::{Agent, Configuration, Gateway, GatewayKey, Timestamp};
 
 use super::cells::{self, Cells, expect_revision, not_found};
-use super::named;
+use super::stored::{self, Stored};
 
 const KIND: &str = "gateway key";
-const COLUMNS: &str = "id, name, masked, agent, gateway, team, expires_at, revoked_at, created_at, last_used_at, revision";
+const COLUMNS: &str = "id, name, masked, agent, gateway, configuration, team, created_by, expires_at, revoked_at, \
+                       created_at, last_used_at, revision";
 
 fn read(mut cells: Cells) -> Result<GatewayKey, StoreError> {
     Ok(GatewayKey {
@@ -18,7 +19,9 @@ fn read(mut cells: Cells) -> Result<GatewayKey, StoreError> {
         masked: cells.text()?,
         agent: cells.text()?,
         gateway: cells.optional_text()?,
+        configuration: cells.optional_text()?,
         team: cells.optional_text()?,
+        created_by: cells.text()?,
         expires_at: cells.optional_time()?,
         revoked_at: cells.optional_time()?,
         created_at: cells.time()?,
@@ -62,15 +65,13 @@ pub(super) fn create(
     key: GatewayKey,
     hash: &str,
 ) -> Result<Reply, Denial> {
-    let agent = named::find(tx, workspace, NamedKind::Agent, &key.agent)?;
-    let gateway = match &key.gateway {
-        Some(reference) => Some(named::find(tx, workspace, NamedKind::Gateway, reference)?.id),
-        None => None,
-    };
+    let agent: Agent = stored::find(tx, workspace, &key.agent)?;
+    let gateway = id_of::<Gateway>(tx, workspace, key.gateway.as_deref())?;
+    let configuration = id_of::<Configuration>(tx, workspace, key.configuration.as_deref())?;
     tx.query(
         &format!(
             "INSERT INTO gateway_keys (workspace, hash, {COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, NULL, 1)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, ?12, NULL, 1)"
         ),
         &[
             workspace.into(),
@@ -80,7 +81,9 @@ pub(super) fn create(
             key.masked.as_str().into(),
             agent.id.into(),
             gateway.into(),
+            configuration.into(),
             key.team.clone().into(),
+            key.created_by.as_str().into(),
             key.expires_at.map(|t| t.0).into(),
             key.created_at.0.into(),
         ],
@@ -97,27 +100,85 @@ pub(super) fn get(tx: &mut dyn Tx, workspace: &str, reference: &str) -> Result<R
     found(tx, workspace, reference)
 }
 
+/// What a `PATCH` changes.
+pub(super) struct Patch {
+    pub(super) name: Option<String>,
+    pub(super) team: Option<String>,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) gateway: Change<String>,
+    pub(super) configuration: Change<String>,
+}
+
 pub(super) fn patch(
     tx: &mut dyn Tx,
     workspace: &str,
     reference: &str,
     expect: Option<u64>,
-    name: Option<String>,
-    team: Option<String>,
-    expires_at: Option<Timestamp>,
+    patch: Patch,
 ) -> Result<Reply, Denial> {
     let key = find(tx, workspace, reference)?;
     expect_revision(expect, key.revision)?;
+    let gateway = match patch.gateway {
+        Change::Set(gateway) => id_of::<Gateway>(tx, workspace, Some(&gateway))?,
+        kept => kept.of(key.gateway),
+    };
+    let configuration = match patch.configuration {
+        Change::Set(configuration) => id_of::<Configuration>(tx, workspace, Some(&configuration))?,
+        kept => kept.of(key.configuration),
+    };
     tx.query(
-        "UPDATE gateway_keys SET name = ?2, team = ?3, expires_at = ?4, revision = revision + 1 WHERE id = ?1",
+        "UPDATE gateway_keys SET name = ?2, team = ?3, expires_at = ?4, gateway = ?5, configuration = ?6,
+         revision = revision + 1 WHERE id = ?1",
         &[
             key.id.as_str().into(),
-            name.unwrap_or(key.name).into(),
-            team.or(key.team).into(),
-            expires_at.or(key.expires_at).map(|t| t.0).into(),
+            patch.name.unwrap_or(key.name).into(),
+            patch.team.or(key.team).into(),
+            patch.expires_at.or(key.expires_at).map(|t| t.0).into(),
+            gateway.into(),
+            configuration.into(),
         ],
     )?;
     found(tx, workspace, &key.id)
+}
+
+/// The id of what a gateway key is bound to.
+fn id_of<T: Stored>(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    reference: Option<&str>,
+) -> Result<Option<String>, Denial> {
+    match reference {
+        Some(reference) => {
+            let found: T = stored::find(tx, workspace, reference)?;
+            Ok(Some(found.id().to_owned()))
+        }
+        None => Ok(None),
+    }
+}
+
+/// That no gateway key in force is bound to an agent, gateway or configuration.
+pub(super) fn unused<T: Stored>(tx: &mut dyn Tx, workspace: &str, bound: &T) -> Result<(), Denial> {
+    let column = match T::KIND {
+        Kind::Agent => "agent",
+        Kind::Gateway => "gateway",
+        Kind::Configuration => "configuration",
+        Kind::Role | Kind::AdminToken => return Ok(()),
+    };
+    let users = tx.query(
+        &format!(
+            "SELECT name FROM gateway_keys WHERE workspace = ?1 AND {column} = ?2 AND revoked_at IS NULL LIMIT 1"
+        ),
+        &[workspace.into(), bound.id().into()],
+    )?;
+    match users.into_iter().next() {
+        None => Ok(()),
+        Some(row) => Err(Denial::InUse(format!(
+            "the {} “{}” has gateway keys, “{}” among them: revoke those first",
+            T::KIND.word(),
+            bound.name(),
+            Cells::new(row).text()?
+        ))),
+    }
 }
 
 /// Revoking twice is no error and keeps the first time.

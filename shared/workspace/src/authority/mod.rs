@@ -1,18 +1,26 @@
 //! The authority: answers questions out of the SQL database, each in one transaction.
 
+mod admin_tokens;
 mod admit;
+mod agents;
+mod audit;
 mod cells;
+mod configurations;
 mod gateway_keys;
+mod gateways;
 mod meta;
-mod named;
 mod provider_keys;
 mod requests;
+mod roles;
+mod seeds;
+mod stored;
 mod workspaces;
 
 use lockgate_host::{Database, Tx, TxKind};
 
 use crate::lease::Lengths;
-use crate::question::{Denial, Envelope, Outcome, Question, Reply};
+use crate::question::{Denial, Envelope, Kind, Outcome, Page, Question, Reply};
+use crate::resource::{AdminToken, Agent, Configuration, Gateway, Role};
 
 use meta::Meta;
 
@@ -90,13 +98,13 @@ fn attempt(tx: &mut dyn Tx, now_ms: u64, envelope: Envelope) -> Result<Outcome, 
         return Err(Stop::NotReady);
     }
     let changed = changes(&envelope.question);
-    match answer(
-        tx,
+    let context = Context {
         now_ms,
-        &envelope.object,
-        meta.lengths,
-        envelope.question,
-    ) {
+        workspace: &envelope.object,
+        actor: &envelope.actor,
+        lengths: meta.lengths,
+    };
+    match audited(tx, &context, envelope.question) {
         Ok(reply) => Ok(Outcome {
             reply: Ok(reply),
             lengths: meta.lengths,
@@ -127,8 +135,15 @@ fn kind(question: &Question) -> TxKind {
         | Question::ListProviderKeys(_)
         | Question::GetProviderKey(_)
         | Question::PointToProviderKey(_)
-        | Question::ListNamed(..)
-        | Question::GetNamed(..)
+        | Question::List(..)
+        | Question::Get(..)
+        | Question::Impersonate { .. }
+        | Question::ListSeeds
+        | Question::ListVersions { .. }
+        | Question::GetVersion { .. }
+        | Question::CheckAdminToken { .. }
+        | Question::ListAudit { .. }
+        | Question::VerifyAudit { .. }
         | Question::ListGatewayKeys(_)
         | Question::GetGatewayKey(_)
         | Question::ListRequests(..) => TxKind::Read,
@@ -150,28 +165,64 @@ fn changes(question: &Question) -> bool {
             | Question::PatchProviderKey { .. }
             | Question::RotateProviderKey { .. }
             | Question::DeleteProviderKey { .. }
-            | Question::PatchNamed { .. }
-            | Question::DeleteNamed { .. }
+            | Question::PatchRole { .. }
+            | Question::PatchAgent { .. }
+            | Question::PatchGateway { .. }
+            | Question::PatchConfiguration { .. }
+            | Question::ApplyConfiguration { .. }
+            | Question::DeleteSeed { .. }
+            | Question::Delete {
+                kind: Kind::Role | Kind::Agent | Kind::Gateway | Kind::Configuration,
+                ..
+            }
             | Question::PatchGatewayKey { .. }
             | Question::RevokeGatewayKey { .. }
     )
+}
+
+/// Under what a question is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The authority's clock.
+    pub now_ms: u64,
+    /// The workspace's id, or `registry`.
+    pub workspace: &'a str,
+    /// Who asks.
+    pub actor: &'a str,
+    /// The lease lengths in force.
+    pub lengths: Lengths,
+}
+
+/// Answers a question, and writes what it changed to the audit log in the same transaction.
+fn audited(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Result<Reply, Denial> {
+    let subject = audit::subject(tx, context, &question)?;
+    let reply = answer(tx, context, question)?;
+    if let Some(subject) = subject {
+        audit::changed(tx, context, subject, &reply)?;
+    }
+    Ok(reply)
 }
 
 /// Decides one question within an open transaction.
 ///
 /// # Errors
 /// [`Denial`]; the transaction is then rolled back.
-pub fn answer(
-    tx: &mut dyn Tx,
-    now_ms: u64,
-    object: &str,
-    lengths: Lengths,
-    question: Question,
-) -> Result<Reply, Denial> {
+pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Result<Reply, Denial> {
+    let Context {
+        now_ms,
+        workspace: object,
+        actor,
+        lengths,
+    } = *context;
     match question {
         Question::Admit(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
-        Question::Report { records, admit } => {
+        Question::Report {
+            records,
+            incidents,
+            admit,
+        } => {
             requests::store(tx, object, records.text())?;
+            audit::incidents(tx, context, &incidents)?;
             match admit {
                 Some(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
                 None => Ok(Reply::Done),
@@ -196,9 +247,10 @@ pub fn answer(
             expect,
             name,
             access,
-        } => workspaces::patch(tx, &reference, expect, name, access),
+            default_configuration,
+        } => workspaces::patch(tx, &reference, expect, name, access, default_configuration),
         Question::DeleteWorkspace { id, expect } => workspaces::delete(tx, &id, expect),
-        Question::SyncWorkspace(workspace) => workspaces::sync(tx, &workspace),
+        Question::SyncWorkspace(workspace) => workspaces::sync(tx, now_ms, &workspace),
         Question::DropWorkspace => workspaces::clear(tx, object),
 
         Question::CreateProviderKey { key, sealed } => {
@@ -240,22 +292,148 @@ pub fn answer(
         } => provider_keys::mark(tx, now_ms, object, &id, version, (health, &detail)),
         Question::SweepProviderKey { id } => provider_keys::sweep(tx, object, &id),
 
-        Question::CreateNamed { kind, named } => named::create(tx, object, kind, named),
-        Question::ListNamed(kind, page) => named::list(tx, object, kind, &page),
-        Question::GetNamed(kind, reference) => named::get(tx, object, kind, &reference),
-        Question::PatchNamed {
+        Question::Get(kind, reference) => get(tx, object, kind, &reference),
+        Question::List(kind, page) => list(tx, object, kind, &page),
+        Question::Delete {
             kind,
+            reference,
+            expect,
+        } => match kind {
+            Kind::Role => roles::delete(tx, object, &reference, expect),
+            Kind::Agent => agents::delete(tx, object, &reference, expect),
+            Kind::Gateway => gateways::delete(tx, object, &reference, expect),
+            Kind::Configuration => configurations::delete(tx, object, &reference, expect),
+            Kind::AdminToken => admin_tokens::delete(tx, object, &reference, expect),
+        },
+
+        Question::CreateRole(role) => roles::create(tx, object, &role),
+        Question::PatchRole {
+            reference,
+            expect,
+            name,
+            statements,
+        } => roles::patch(tx, object, &reference, expect, name, statements),
+        Question::CreateAgent(agent) => agents::create(tx, object, &agent),
+        Question::PatchAgent {
+            reference,
+            expect,
+            name,
+            tags,
+            roles,
+            pins,
+            managed_by,
+        } => agents::patch(
+            tx,
+            object,
+            &reference,
+            expect,
+            agents::Patch {
+                name,
+                tags,
+                roles,
+                pins,
+                managed_by,
+            },
+        ),
+        Question::CreateGateway(gateway) => gateways::create(tx, object, &gateway),
+        Question::PatchGateway {
             reference,
             expect,
             name,
             tags,
             managed_by,
-        } => named::patch(tx, object, kind, &reference, expect, name, tags, managed_by),
-        Question::DeleteNamed {
-            kind,
+        } => gateways::patch(tx, object, &reference, expect, name, tags, managed_by),
+        Question::Impersonate {
+            agent,
+            gateway,
+            configuration,
+        } => admit::impersonate(
+            tx,
+            object,
+            &agent,
+            gateway.as_deref(),
+            configuration.as_deref(),
+        ),
+
+        Question::ListSeeds => Ok(Reply::Providers(seeds::standing(tx, object)?)),
+        Question::DeleteSeed { provider } => seeds::delete(tx, now_ms, object, &provider),
+
+        Question::CreateConfiguration(configuration) => {
+            configurations::create(tx, context, &configuration)
+        }
+        Question::PatchConfiguration {
             reference,
             expect,
-        } => named::delete(tx, object, kind, &reference, expect),
+            name,
+            tags,
+        } => configurations::patch(tx, object, &reference, expect, name, tags),
+        Question::PutDraft {
+            reference,
+            expect,
+            document,
+        } => configurations::put_draft(tx, context, &reference, expect, &document),
+        Question::ApplyConfiguration {
+            id,
+            expect,
+            expected_version,
+            document,
+            plan,
+            declared,
+            restores,
+        } => configurations::apply(
+            tx,
+            context,
+            configurations::Apply {
+                id: &id,
+                expect,
+                expected_version,
+                document: &document,
+                plan: &plan,
+                declared: &declared,
+                restores,
+            },
+        ),
+        Question::ListVersions {
+            reference,
+            limit,
+            before,
+        } => configurations::versions(tx, object, &reference, limit, before),
+        Question::GetVersion { reference, version } => {
+            configurations::version(tx, object, &reference, version)
+        }
+
+        Question::CreateAdminToken { token, hash } => {
+            admin_tokens::create(tx, object, &token, &hash)
+        }
+        Question::CheckAdminToken { hash } => admin_tokens::check(tx, object, &hash),
+
+        Question::Record {
+            action,
+            resource,
+            detail,
+        } => audit::record(tx, context, &action, &resource, &detail),
+        Question::ListAudit {
+            limit,
+            before,
+            action,
+            actor,
+            resource,
+        } => audit::list(
+            tx,
+            object,
+            limit,
+            before,
+            &audit::Filter {
+                action,
+                actor,
+                resource,
+            },
+        ),
+        Question::VerifyAudit {
+            from,
+            previous,
+            limit,
+        } => audit::verify(tx, object, from, previous, limit),
 
         Question::CreateGatewayKey { key, hash } => gateway_keys::create(tx, object, *key, &hash),
         Question::ListGatewayKeys(page) => gateway_keys::list(tx, object, &page),
@@ -266,11 +444,45 @@ pub fn answer(
             name,
             team,
             expires_at,
-        } => gateway_keys::patch(tx, object, &reference, expect, name, team, expires_at),
+            gateway,
+            configuration,
+        } => gateway_keys::patch(
+            tx,
+            object,
+            &reference,
+            expect,
+            gateway_keys::Patch {
+                name,
+                team,
+                expires_at,
+                gateway,
+                configuration,
+            },
+        ),
         Question::RevokeGatewayKey { reference, expect } => {
             gateway_keys::revoke(tx, now_ms, object, &reference, expect)
         }
 
         Question::ListRequests(filter, page) => requests::list(tx, object, &filter, &page),
+    }
+}
+
+fn get(tx: &mut dyn Tx, workspace: &str, kind: Kind, reference: &str) -> Result<Reply, Denial> {
+    match kind {
+        Kind::Role => stored::get::<Role>(tx, workspace, reference),
+        Kind::Agent => stored::get::<Agent>(tx, workspace, reference),
+        Kind::Gateway => stored::get::<Gateway>(tx, workspace, reference),
+        Kind::Configuration => stored::get::<Configuration>(tx, workspace, reference),
+        Kind::AdminToken => stored::get::<AdminToken>(tx, workspace, reference),
+    }
+}
+
+fn list(tx: &mut dyn Tx, workspace: &str, kind: Kind, page: &Page) -> Result<Reply, Denial> {
+    match kind {
+        Kind::Role => stored::list::<Role>(tx, workspace, page),
+        Kind::Agent => stored::list::<Agent>(tx, workspace, page),
+        Kind::Gateway => stored::list::<Gateway>(tx, workspace, page),
+        Kind::Configuration => stored::list::<Configuration>(tx, workspace, page),
+        Kind::AdminToken => stored::list::<AdminToken>(tx, workspace, page),
     }
 }

@@ -62,6 +62,26 @@ fn find(tx: &mut dyn Tx, workspace: &str, reference: &str) -> Result<ProviderKey
     Ok(key)
 }
 
+/// A key of one provider, by id or name.
+pub(super) fn of_provider(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    provider: &str,
+    reference: &str,
+) -> Result<ProviderKey, Denial> {
+    let rows = tx.query(
+        &format!(
+            "SELECT {COLUMNS} FROM provider_keys
+             WHERE workspace = ?1 AND provider = ?2 AND (id = ?3 OR name = ?3) ORDER BY id = ?3 DESC"
+        ),
+        &[workspace.into(), provider.into(), reference.into()],
+    )?;
+    match rows.into_iter().next() {
+        Some(row) => Ok(read(Cells::new(row))?),
+        None => Err(not_found(&format!("{provider} key"), reference)),
+    }
+}
+
 fn found(tx: &mut dyn Tx, workspace: &str, id: &str) -> Result<Reply, Denial> {
     Ok(Reply::ProviderKey(Box::new(find(tx, workspace, id)?)))
 }

@@ -2,10 +2,11 @@
 
 use lockgate_host::{StoreError, Tx};
 
-use crate::question::{Denial, Page, Reply};
+use crate::question::{Change, Denial, Page, Reply};
 use crate::resource::{Access, Workspace};
 
 use super::cells::{Cells, expect_revision, not_found, taken, word};
+use super::seeds;
 
 const KIND: &str = "workspace";
 const COLUMNS: &str = "id, name, plan, access, default_configuration, created_at, revision";
@@ -84,17 +85,19 @@ pub(super) fn patch(
     expect: Option<u64>,
     name: Option<String>,
     access: Option<Access>,
+    default_configuration: Change<String>,
 ) -> Result<Reply, Denial> {
     let workspace = find(tx, reference)?;
     expect_revision(expect, workspace.revision)?;
     let name = name.unwrap_or_else(|| workspace.name.clone());
     tx.query(
-        "UPDATE workspaces SET name = ?2, access = ?3, revision = revision + 1, snapshot_version = snapshot_version + 1
-         WHERE id = ?1",
+        "UPDATE workspaces SET name = ?2, access = ?3, default_configuration = ?4, revision = revision + 1,
+         snapshot_version = snapshot_version + 1 WHERE id = ?1",
         &[
             workspace.id.as_str().into(),
             name.as_str().into(),
             word(&access.unwrap_or(workspace.access)),
+            default_configuration.of(workspace.default_configuration).into(),
         ],
     )
     .map_err(|e| taken(e, KIND, &name))?;
@@ -110,7 +113,7 @@ pub(super) fn delete(tx: &mut dyn Tx, id: &str, expect: Option<u64>) -> Result<R
 
 /// Where the registry is another database, the workspace's own authority learns its row from here. Where it is the
 /// same database, the row is there already and nothing changes.
-pub(super) fn sync(tx: &mut dyn Tx, workspace: &Workspace) -> Result<Reply, Denial> {
+pub(super) fn sync(tx: &mut dyn Tx, now_ms: u64, workspace: &Workspace) -> Result<Reply, Denial> {
     insert(
         tx,
         workspace,
@@ -118,7 +121,8 @@ pub(super) fn sync(tx: &mut dyn Tx, workspace: &Workspace) -> Result<Reply, Deni
          default_configuration = excluded.default_configuration, revision = excluded.revision,
          snapshot_version = workspaces.snapshot_version + 1",
     )?;
-    Ok(Reply::Done)
+    seeds::plant(tx, now_ms, &workspace.id)?;
+    Ok(Reply::Workspace(workspace.clone()))
 }
 
 /// Removes everything that a workspace owns; keys stop working with the commit.
@@ -133,7 +137,18 @@ pub(super) fn clear(tx: &mut dyn Tx, workspace: &str) -> Result<Reply, Denial> {
         &of,
     )?;
     let entries = super::provider_keys::entries(rows)?;
+    tx.query(
+        "DELETE FROM configuration_versions
+         WHERE configuration IN (SELECT id FROM configurations WHERE workspace = ?1)",
+        &of,
+    )?;
     for table in [
+        "admin_tokens",
+        "audit",
+        "audit_heads",
+        "configurations",
+        "roles",
+        "seeds",
         "provider_keys",
         "gateway_keys",
         "agents",

@@ -1,0 +1,28 @@
+//! Agents: tags, attached roles and pins.
+
+use lockgate_host::Host;
+use lockgate_refusal::{Code, Refusal};
+
+use crate::Call;
+use crate::respond;
+
+fn not_yet<H: Host>(_: &Call<'_, H>) -> Refusal {
+    Refusal::new(Code::UNSUPPORTED_FEATURE, "Not here yet.")
+}
+
+pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    Err(not_yet(call))
+}
+
+pub(crate) async fn patch<H: Host>(
+    call: &Call<'_, H>,
+    id: &str,
+) -> Result<respond::Reply, Refusal> {
+    let _ = id;
+    Err(not_yet(call))
+}
+
+pub(crate) async fn tags<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond::Reply, Refusal> {
+    let _ = id;
+    Err(not_yet(call))
+}

@@ -1,0 +1,92 @@
+//! What every kind of resource that is found, listed and removed alike has in common.
+
+use lockgate_host::{StoreError, Tx};
+
+use crate::question::{Denial, Kind, Page, Reply, Resource};
+use crate::resource::ManagedBy;
+
+use super::cells::{self, Cells, expect_revision, not_found};
+
+/// A kind of resource with a table of its own, in which `workspace`, `id`, `name`, `created_at` and `revision` are
+/// columns.
+pub(super) trait Stored: Sized {
+    const KIND: Kind;
+    const TABLE: &'static str;
+    /// What [`Stored::read`] reads, in its order.
+    const COLUMNS: &'static str;
+    /// The same for lists, where large columns are left out.
+    const LISTED: &'static str = Self::COLUMNS;
+
+    fn read(cells: Cells) -> Result<Self, StoreError>;
+    fn id(&self) -> &str;
+    fn name(&self) -> &str;
+    fn revision(&self) -> u64;
+    fn managed_by(&self) -> ManagedBy {
+        ManagedBy::Manual
+    }
+    fn resource(self) -> Resource;
+}
+
+/// One by id or name.
+pub(super) fn find<T: Stored>(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    reference: &str,
+) -> Result<T, Denial> {
+    let rows = tx.query(
+        &format!(
+            "SELECT {} FROM {} WHERE workspace = ?1 AND (id = ?2 OR name = ?2) ORDER BY id = ?2 DESC",
+            T::COLUMNS,
+            T::TABLE
+        ),
+        &[workspace.into(), reference.into()],
+    )?;
+    match rows.into_iter().next() {
+        Some(row) => Ok(T::read(Cells::new(row))?),
+        None => Err(not_found(T::KIND.word(), reference)),
+    }
+}
+
+/// One that a live edit may change, in the revision that the asker has seen.
+pub(super) fn editable<T: Stored>(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    reference: &str,
+    expect: Option<u64>,
+) -> Result<T, Denial> {
+    let found: T = find(tx, workspace, reference)?;
+    if found.managed_by() == ManagedBy::Declarative {
+        return Err(Denial::Declarative {
+            kind: T::KIND.word().into(),
+            name: found.name().into(),
+        });
+    }
+    expect_revision(expect, found.revision())?;
+    Ok(found)
+}
+
+/// The answer that shows one.
+pub(super) fn get<T: Stored>(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    reference: &str,
+) -> Result<Reply, Denial> {
+    let found: T = find(tx, workspace, reference)?;
+    Ok(Reply::Resource(Box::new(found.resource())))
+}
+
+/// A page of them, in the order they were made.
+pub(super) fn list<T: Stored>(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    page: &Page,
+) -> Result<Reply, Denial> {
+    let all = cells::page(tx, (T::TABLE, T::LISTED), workspace, page, T::read)?;
+    Ok(Reply::Resources(all.into_iter().map(T::resource).collect()))
+}
+
+/// Removes the row of one.
+pub(super) fn remove<T: Stored>(tx: &mut dyn Tx, found: &T) -> Result<(), StoreError> {
+    let sql = format!("DELETE FROM {} WHERE id = ?1", T::TABLE);
+    tx.query(&sql, &[found.id().into()]).map(|_| ())
+}
