@@ -176,6 +176,8 @@ const MIGRATIONS: &[&[&str]] = &[
         seq BIGINT NOT NULL,
         hash TEXT NOT NULL)",
     ],
+    // Ids of the roles, agents and gateways that a configuration's live document declares.
+    &["ALTER TABLE configurations ADD COLUMN declared TEXT"],
 ];
 
 /// What a store says of itself.
