@@ -21,10 +21,13 @@ use std::collections::BTreeMap;
 
 use lockgate_workspace::authority;
 use lockgate_workspace::question::{
-    Admission, Admit, Denial, Envelope, NamedKind, Outcome, Page, Question, Reply, SealedVersion,
+    Admission, Admit, Change, Denial, Envelope, Kind, Outcome, Page, Question, Reply, SealedVersion,
 };
-use lockgate_workspace::resource::{GatewayKey, Health, ManagedBy, Named, ProviderKey, Timestamp};
+use lockgate_workspace::resource::{
+    Access, Agent, Gateway, GatewayKey, Health, ManagedBy, Pin, ProviderKey, Timestamp,
+};
 use lockgate_workspace::snapshot::Snapshot;
+use lockgate_workspace::tags::Tags;
 use lockgate_workspace::{DEFAULT_WORKSPACE, REGISTRY};
 use sqlite::{MemoryDatabase, now};
 
@@ -51,7 +54,7 @@ impl Store {
     fn with_agent() -> Self {
         let store = Self::new();
         store
-            .ask(create_named(NamedKind::Agent, "agent_1", "bot"))
+            .ask(Question::CreateAgent(agent("agent_1", "bot")))
             .unwrap();
         store
     }
@@ -59,6 +62,7 @@ impl Store {
     fn outcome(&self, object: &str, question: Question) -> Outcome {
         let envelope = Envelope {
             object: object.into(),
+            actor: "at_tester".into(),
             kek_check: "kek".into(),
             lease_ms: self.lease_ms.get(),
             question,
@@ -163,20 +167,98 @@ fn delete_key(reference: &str) -> Question {
     }
 }
 
-fn named(id: &str, name: &str) -> Named {
-    Named {
+fn tags(key: &str, value: &str) -> Tags {
+    BTreeMap::from([(key.to_owned(), value.to_owned())])
+}
+
+fn agent(id: &str, name: &str) -> Agent {
+    Agent {
         id: id.into(),
         name: name.into(),
-        tags: BTreeMap::from([("team".to_owned(), "ops".to_owned())]),
+        tags: tags("team", "ops"),
+        roles: Vec::new(),
+        pins: Vec::new(),
         managed_by: ManagedBy::Manual,
         created_at: Timestamp(START),
         revision: 0,
     }
 }
 
-fn create_named(kind: NamedKind, id: &str, name: &str) -> Question {
-    let named = named(id, name);
-    Question::CreateNamed { kind, named }
+fn gateway(id: &str, name: &str) -> Gateway {
+    Gateway {
+        id: id.into(),
+        name: name.into(),
+        tags: tags("team", "ops"),
+        managed_by: ManagedBy::Manual,
+        created_at: Timestamp(START),
+        revision: 0,
+    }
+}
+
+/// What a change of an agent names.
+#[derive(Default)]
+struct PatchAgent {
+    expect: Option<u64>,
+    name: Option<String>,
+    tags: Option<Tags>,
+    roles: Option<Vec<String>>,
+    pins: Option<Vec<Pin>>,
+    managed_by: Option<ManagedBy>,
+}
+
+impl PatchAgent {
+    fn of(self, reference: &str) -> Question {
+        Question::PatchAgent {
+            reference: reference.into(),
+            expect: self.expect,
+            name: self.name,
+            tags: self.tags,
+            roles: self.roles,
+            pins: self.pins,
+            managed_by: self.managed_by,
+        }
+    }
+}
+
+fn patch_gateway(reference: &str, expect: Option<u64>, name: &str) -> Question {
+    Question::PatchGateway {
+        reference: reference.into(),
+        expect,
+        name: Some(name.into()),
+        tags: None,
+        managed_by: None,
+    }
+}
+
+/// A gateway key's new end.
+fn patch_caller(reference: &str, expect: Option<u64>, expires_at: Option<u64>) -> Question {
+    Question::PatchGatewayKey {
+        reference: reference.into(),
+        expect,
+        name: None,
+        team: None,
+        expires_at: expires_at.map(Timestamp),
+        gateway: Change::Keep,
+        configuration: Change::Keep,
+    }
+}
+
+fn delete(kind: Kind, reference: &str, expect: Option<u64>) -> Question {
+    Question::Delete {
+        kind,
+        reference: reference.into(),
+        expect,
+    }
+}
+
+fn patch_workspace(reference: &str, expect: Option<u64>, name: Option<&str>) -> Question {
+    Question::PatchWorkspace {
+        reference: reference.into(),
+        expect,
+        name: name.map(Into::into),
+        access: Some(Access::Enforced),
+        default_configuration: Change::Keep,
+    }
 }
 
 fn gateway_key(id: &str, name: &str) -> GatewayKey {
@@ -186,7 +268,9 @@ fn gateway_key(id: &str, name: &str) -> GatewayKey {
         masked: "lgk_…wxyz".into(),
         agent: "bot".into(),
         gateway: None,
+        configuration: None,
         team: Some("ops".into()),
+        created_by: "root".into(),
         expires_at: None,
         revoked_at: None,
         created_at: Timestamp(START),

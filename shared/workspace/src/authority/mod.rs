@@ -211,8 +211,8 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
     let Context {
         now_ms,
         workspace: object,
-        actor,
         lengths,
+        ..
     } = *context;
     match question {
         Question::Admit(admit) => admit::admit(tx, now_ms, object, lengths, &admit),

@@ -1,11 +1,12 @@
 //! Admission: who a gateway key is, for how long that may be believed, and what the snapshot holds.
 
-use lockgate_workspace::question::{Admission, Admit, Denial, NamedKind, Question, Records, Reply};
+use lockgate_workspace::question::{Admission, Admit, Denial, Kind, Question, Records, Reply};
 use lockgate_workspace::resource::{Access, Timestamp};
 use lockgate_workspace::snapshot::Identity;
 
 use super::{
-    START, Store, create_caller, create_key, create_named, delete_key, gateway_key, revoke, rotate,
+    PatchAgent, START, Store, agent, create_caller, create_key, delete, delete_key, gateway,
+    gateway_key, patch_caller, patch_workspace, revoke, rotate, tags,
 };
 
 const HASH: &str = "hash of app";
@@ -27,7 +28,7 @@ fn lease(admission: &Admission) -> Option<u64> {
 fn a_gateway_key_is_admitted_with_its_identity_and_snapshot() {
     let store = Store::with_agent();
     store
-        .ask(create_named(NamedKind::Gateway, "gw_1", "edge"))
+        .ask(Question::CreateGateway(gateway("gw_1", "edge")))
         .unwrap();
     let mut key = gateway_key("gk_1", "app");
     key.gateway = Some("edge".into());
@@ -47,7 +48,12 @@ fn a_gateway_key_is_admitted_with_its_identity_and_snapshot() {
         name: "app".into(),
         agent: "bot".into(),
         agent_id: "agent_1".into(),
+        agent_tags: tags("team", "ops"),
+        roles: Vec::new(),
+        pins: Vec::new(),
         gateway: Some("edge".into()),
+        gateway_tags: Some(tags("team", "ops")),
+        configuration: None,
         team: Some("ops".into()),
     };
     assert_eq!((identity, lease_ms), (expected, 1_000));
@@ -56,7 +62,7 @@ fn a_gateway_key_is_admitted_with_its_identity_and_snapshot() {
         (snapshot.version, snapshot.name.as_str()),
         (version, "default")
     );
-    assert_eq!(snapshot.access, Access::Open);
+    assert_eq!(snapshot.access, Access::Enforced);
     // Whoever has it need not be sent it again; whoever has another one, older or newer, does.
     for (known, sent) in [(version, false), (version + 1, true), (0, true)] {
         let Admission::Granted { snapshot, .. } = store.admit(HASH, Some(known)) else {
@@ -82,12 +88,7 @@ fn a_key_is_unknown_revoked_or_expired() {
         Admission::Revoked(Timestamp(START))
     );
     // Also when its agent is gone, which nothing but revoked keys keeps.
-    let delete = Question::DeleteNamed {
-        kind: NamedKind::Agent,
-        reference: "bot".into(),
-        expect: None,
-    };
-    store.ask(delete).unwrap();
+    store.ask(delete(Kind::Agent, "bot", None)).unwrap();
     assert_eq!(
         store.admit(HASH, None),
         Admission::Revoked(Timestamp(START))
@@ -98,14 +99,9 @@ fn a_key_is_unknown_revoked_or_expired() {
 fn a_lease_ends_before_its_key_does_by_slower_clocks_too() {
     let store = ready();
     let expires_at = START + 10_000;
-    let question = Question::PatchGatewayKey {
-        reference: "app".into(),
-        expect: None,
-        name: None,
-        team: None,
-        expires_at: Some(Timestamp(expires_at)),
-    };
-    store.ask(question).unwrap();
+    store
+        .ask(patch_caller("app", None, Some(expires_at)))
+        .unwrap();
     let at = |left: u64| {
         store.time.set(expires_at - left);
         store.admit(HASH, None)
@@ -153,23 +149,13 @@ fn every_change_of_what_a_request_is_served_from_moves_the_version() {
     };
     moves(patch, 1);
     moves(delete_key("prod"), 1);
-    let patch = Question::PatchWorkspace {
-        reference: "default".into(),
-        expect: None,
-        name: None,
-        access: Some(Access::Enforced),
-    };
-    moves(patch, 1);
-    let patch = Question::PatchNamed {
-        kind: NamedKind::Agent,
-        reference: "bot".into(),
-        expect: None,
+    moves(patch_workspace("default", None, None), 1);
+    let patch = PatchAgent {
         name: Some("robot".into()),
-        tags: None,
-        managed_by: None,
+        ..PatchAgent::default()
     };
-    moves(patch, 1);
-    moves(create_named(NamedKind::Agent, "agent_2", "two"), 0);
+    moves(patch.of("bot"), 1);
+    moves(Question::CreateAgent(agent("agent_2", "two")), 0);
 }
 
 #[test]
@@ -213,6 +199,7 @@ fn a_report_renews_the_lease_in_the_same_hop() {
     let report = |records: &str, hash: Option<&str>| {
         store.ask(Question::Report {
             records: Records::new(records.into()),
+            incidents: Vec::new(),
             admit: hash.map(|hash| Admit {
                 hash: hash.into(),
                 known: Some(1),

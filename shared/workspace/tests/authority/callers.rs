@@ -1,42 +1,12 @@
 //! Agents, gateways and gateway keys.
 
-use lockgate_workspace::question::{Denial, NamedKind, Page, Question, Reply};
-use lockgate_workspace::resource::{GatewayKey, ManagedBy, Named, Timestamp};
+use lockgate_workspace::question::{Change, Denial, Kind, Page, Question, Reply, Resource};
+use lockgate_workspace::resource::{Agent, Gateway, GatewayKey, ManagedBy, Timestamp};
 
 use super::{
-    STALE, START, Store, create_caller, create_named, gateway_key, named, not_found, page, revoke,
-    taken,
+    PatchAgent, STALE, START, Store, agent, create_caller, delete, gateway, gateway_key, not_found,
+    page, patch_caller, patch_gateway, revoke, taken,
 };
-
-fn patch_named(kind: NamedKind, reference: &str, expect: Option<u64>, name: &str) -> Question {
-    Question::PatchNamed {
-        kind,
-        reference: reference.into(),
-        expect,
-        name: Some(name.into()),
-        tags: None,
-        managed_by: None,
-    }
-}
-
-fn delete_named(kind: NamedKind, reference: &str, expect: Option<u64>) -> Question {
-    let reference = reference.into();
-    Question::DeleteNamed {
-        kind,
-        reference,
-        expect,
-    }
-}
-
-fn patch_caller(reference: &str, expect: Option<u64>, expires_at: Option<u64>) -> Question {
-    Question::PatchGatewayKey {
-        reference: reference.into(),
-        expect,
-        name: None,
-        team: None,
-        expires_at: expires_at.map(Timestamp),
-    }
-}
 
 fn caller(store: &Store, reference: &str) -> GatewayKey {
     match store.ask(Question::GetGatewayKey(reference.into())) {
@@ -45,111 +15,127 @@ fn caller(store: &Store, reference: &str) -> GatewayKey {
     }
 }
 
+/// An agent or a gateway.
+fn create(kind: Kind, id: &str, name: &str) -> Question {
+    match kind {
+        Kind::Agent => Question::CreateAgent(agent(id, name)),
+        _ => Question::CreateGateway(gateway(id, name)),
+    }
+}
+
+/// Its new name.
+fn rename(kind: Kind, reference: &str, expect: Option<u64>, name: &str) -> Question {
+    let patch = PatchAgent {
+        expect,
+        name: Some(name.into()),
+        ..PatchAgent::default()
+    };
+    match kind {
+        Kind::Agent => patch.of(reference),
+        _ => patch_gateway(reference, expect, name),
+    }
+}
+
 #[test]
 fn agents_and_gateways_are_made_listed_changed_and_removed() {
-    for kind in [NamedKind::Agent, NamedKind::Gateway] {
+    for kind in [Kind::Agent, Kind::Gateway] {
         let store = Store::new();
-        let made = store.ask(create_named(kind, "id_1", "one"));
-        let first = Named {
-            revision: 1,
-            ..named("id_1", "one")
+        let first = match kind {
+            Kind::Agent => Resource::Agent(Agent {
+                revision: 1,
+                ..agent("id_1", "one")
+            }),
+            _ => Resource::Gateway(Gateway {
+                revision: 1,
+                ..gateway("id_1", "one")
+            }),
         };
-        assert_eq!(made, Ok(Reply::Named(first.clone())));
-        store.ask(create_named(kind, "id_2", "two")).unwrap();
+        let first = Ok(Reply::Resource(Box::new(first)));
+        assert_eq!(store.ask(create(kind, "id_1", "one")), first);
+        store.ask(create(kind, "id_2", "two")).unwrap();
         for reference in ["id_1", "one"] {
-            let got = store.ask(Question::GetNamed(kind, reference.into()));
-            assert_eq!(got, Ok(Reply::Named(first.clone())));
+            assert_eq!(store.ask(Question::Get(kind, reference.into())), first);
         }
-        let names = |page: Page| match store.ask(Question::ListNamed(kind, page)) {
-            Ok(Reply::Nameds(all)) => all.into_iter().map(|n| n.name).collect::<Vec<_>>(),
+        let names = |page: Page| match store.ask(Question::List(kind, page)) {
+            Ok(Reply::Resources(all)) => all
+                .iter()
+                .map(|one| one.value()["name"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>(),
             other => panic!("{other:?}"),
         };
         assert_eq!(names(page(10)), ["one", "two"]);
         let after = Some((START, "id_1".to_owned()));
         assert_eq!(names(Page { limit: 10, after }), ["two"]);
 
-        let Ok(Reply::Named(changed)) = store.ask(patch_named(kind, "one", Some(1), "uno")) else {
+        let Ok(Reply::Resource(changed)) = store.ask(rename(kind, "one", Some(1), "uno")) else {
             panic!("not changed");
         };
-        assert_eq!((changed.revision, &changed.tags), (2, &first.tags));
+        let changed = changed.value();
+        assert_eq!(
+            (&changed["revision"], &changed["name"]),
+            (&2.into(), &"uno".into())
+        );
+        assert_eq!(changed["tags"]["team"], "ops", "what is not named stays");
         let word = kind.word();
         assert_eq!(
-            store.ask(create_named(kind, "id_3", "two")),
+            store.ask(create(kind, "id_3", "two")),
             Err(taken(word, "two"))
         );
         assert_eq!(
-            store.ask(patch_named(kind, "uno", None, "two")),
+            store.ask(rename(kind, "uno", None, "two")),
             Err(taken(word, "two"))
         );
-        assert_eq!(
-            store.ask(patch_named(kind, "two", Some(9), "x")),
-            Err(STALE)
-        );
-        assert_eq!(store.ask(delete_named(kind, "two", Some(9))), Err(STALE));
-        assert_eq!(
-            store.ask(delete_named(kind, "uno", Some(2))),
-            Ok(Reply::Done)
-        );
+        assert_eq!(store.ask(rename(kind, "two", Some(9), "x")), Err(STALE));
+        assert_eq!(store.ask(delete(kind, "two", Some(9))), Err(STALE));
+        assert_eq!(store.ask(delete(kind, "uno", Some(2))), Ok(Reply::Done));
         let gone = Err(not_found(word, "uno"));
-        assert_eq!(store.ask(delete_named(kind, "uno", None)), gone);
-        assert_eq!(store.ask(patch_named(kind, "uno", None, "x")), gone);
-        assert_eq!(store.ask(Question::GetNamed(kind, "uno".into())), gone);
+        assert_eq!(store.ask(delete(kind, "uno", None)), gone);
+        assert_eq!(store.ask(rename(kind, "uno", None, "x")), gone);
+        assert_eq!(store.ask(Question::Get(kind, "uno".into())), gone);
     }
 }
 
 #[test]
 fn a_declarative_agent_is_changed_by_its_document_only() {
     let store = Store::with_agent();
-    let declare = Question::PatchNamed {
-        kind: NamedKind::Agent,
-        reference: "bot".into(),
-        expect: None,
-        name: None,
-        tags: None,
+    let declare = PatchAgent {
         managed_by: Some(ManagedBy::Declarative),
+        ..PatchAgent::default()
     };
-    store.ask(declare).unwrap();
+    store.ask(declare.of("bot")).unwrap();
     let declarative = Denial::Declarative {
         kind: "agent".into(),
         name: "bot".into(),
     };
-    let patch = patch_named(NamedKind::Agent, "bot", None, "x");
+    let patch = rename(Kind::Agent, "bot", None, "x");
     assert_eq!(store.ask(patch), Err(declarative.clone()));
-    let delete = delete_named(NamedKind::Agent, "bot", None);
+    let delete = delete(Kind::Agent, "bot", None);
     assert_eq!(store.ask(delete), Err(declarative));
 }
 
 #[test]
 fn an_agent_with_gateway_keys_stays() {
     let store = Store::with_agent();
-    store
-        .ask(create_named(NamedKind::Gateway, "gw_1", "edge"))
-        .unwrap();
+    store.ask(create(Kind::Gateway, "gw_1", "edge")).unwrap();
     let mut key = gateway_key("gk_1", "app");
     key.gateway = Some("edge".into());
     let (key, hash) = (Box::new(key), "hash of app".into());
     store.ask(Question::CreateGatewayKey { key, hash }).unwrap();
-    for (kind, reference) in [(NamedKind::Agent, "bot"), (NamedKind::Gateway, "edge")] {
-        let Err(Denial::InUse(why)) = store.ask(delete_named(kind, reference, None)) else {
+    for (kind, reference) in [(Kind::Agent, "bot"), (Kind::Gateway, "edge")] {
+        let Err(Denial::InUse(why)) = store.ask(delete(kind, reference, None)) else {
             panic!("{reference} is gone");
         };
         assert!(why.contains("“app”"), "{why}");
     }
     store.ask(revoke("app")).unwrap();
-    store
-        .ask(delete_named(NamedKind::Gateway, "edge", None))
-        .unwrap();
-    store
-        .ask(delete_named(NamedKind::Agent, "bot", None))
-        .unwrap();
+    store.ask(delete(Kind::Gateway, "edge", None)).unwrap();
+    store.ask(delete(Kind::Agent, "bot", None)).unwrap();
 }
 
 #[test]
 fn gateway_keys_are_made_for_agents_and_gateways_by_id_or_name() {
     let store = Store::with_agent();
-    store
-        .ask(create_named(NamedKind::Gateway, "gw_1", "edge"))
-        .unwrap();
+    store.ask(create(Kind::Gateway, "gw_1", "edge")).unwrap();
     let create = |id: &str, agent: &str, gateway: Option<&str>| {
         let mut key = gateway_key(id, id);
         (key.agent, key.gateway) = (agent.into(), gateway.map(Into::into));
@@ -203,6 +189,8 @@ fn gateway_keys_are_listed_changed_and_revoked() {
         name: Some("renamed".into()),
         team: Some("web".into()),
         expires_at: Some(Timestamp(START + 9)),
+        gateway: Change::Keep,
+        configuration: Change::Keep,
     };
     store.ask(question).unwrap();
     let key = caller(&store, "renamed");

@@ -36,8 +36,12 @@ fn record(id: &str, at: u64) -> RequestRecord<'_> {
 
 fn report(store: &Store, records: &[RequestRecord<'_>]) {
     let records = Records::new(serde_json::to_string(records).unwrap());
-    let admit = None;
-    store.ask(Question::Report { records, admit }).unwrap();
+    let question = Question::Report {
+        records,
+        incidents: Vec::new(),
+        admit: None,
+    };
+    store.ask(question).unwrap();
 }
 
 fn listed(store: &Store, filter: RequestFilter, page: Page) -> Vec<String> {

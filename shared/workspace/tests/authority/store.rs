@@ -4,14 +4,32 @@ use lockgate_host::Value;
 use lockgate_workspace::DEFAULT_WORKSPACE;
 use lockgate_workspace::authority;
 use lockgate_workspace::lease::Lengths;
-use lockgate_workspace::question::{Denial, Envelope, Outcome, Question, Reply};
+use lockgate_workspace::question::{Admission, Denial, Envelope, Kind, Outcome, Question, Reply};
+use lockgate_workspace::resource::Access;
 
 use super::sqlite::{Crash, MemoryDatabase, now};
 use super::{START, Store, create_key, page};
 
-fn tables(database: &MemoryDatabase) -> usize {
-    let sql = "SELECT name FROM sqlite_master WHERE type = 'table'";
-    database.sql(sql, &[]).unwrap().len()
+/// The columns of every table.
+fn schema(database: &MemoryDatabase) -> Vec<Vec<Value>> {
+    let sql = "SELECT t.name, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk
+               FROM sqlite_master t JOIN pragma_table_info(t.name) c
+               WHERE t.type = 'table' ORDER BY t.name, c.name";
+    database.sql(sql, &[]).unwrap()
+}
+
+fn schema_version(database: &MemoryDatabase) -> Vec<Vec<Value>> {
+    let sql = "SELECT schema_version FROM meta";
+    database.sql(sql, &[]).unwrap()
+}
+
+/// A store as an earlier version of Lockgate made and filled it.
+fn earlier(fixture: &str) -> Store {
+    let store = Store::new();
+    let connection = store.database.connection.borrow();
+    connection.execute_batch(fixture).unwrap();
+    drop(connection);
+    store
 }
 
 fn get_default() -> Question {
@@ -21,7 +39,7 @@ fn get_default() -> Question {
 #[test]
 fn the_first_question_makes_the_store_with_its_default_workspace() {
     let store = Store::new();
-    assert_eq!(tables(&store.database), 0);
+    assert!(schema(&store.database).is_empty());
     let outcome = store.outcome(DEFAULT_WORKSPACE, get_default());
     let Ok(Reply::Workspace(workspace)) = outcome.reply else {
         panic!("{outcome:?}");
@@ -29,7 +47,7 @@ fn the_first_question_makes_the_store_with_its_default_workspace() {
     assert_eq!(workspace.id, DEFAULT_WORKSPACE);
     assert_eq!((workspace.revision, workspace.created_at.0), (1, START));
     assert_eq!(outcome.lengths, Lengths::new(1_000));
-    assert!(!outcome.changed && tables(&store.database) == 8);
+    assert!(!outcome.changed && !schema(&store.database).is_empty());
 }
 
 #[test]
@@ -38,9 +56,11 @@ fn a_migration_that_is_broken_off_leaves_nothing() {
     // The question finds no tables; the second transaction would make them.
     store.database.crash_next(Crash::BeforeCommit);
     assert!(matches!(store.ask(get_default()), Err(Denial::Store(_))));
-    assert_eq!(tables(&store.database), 0);
+    assert!(schema(&store.database).is_empty());
     store.ask(get_default()).unwrap();
-    assert_eq!(tables(&store.database), 8);
+    let whole = Store::new();
+    whole.ask(get_default()).unwrap();
+    assert_eq!(schema(&store.database), schema(&whole.database));
 }
 
 #[test]
@@ -62,6 +82,7 @@ fn another_kek_reads_and_writes_nothing() {
     let ask = |question| {
         let envelope = Envelope {
             object: DEFAULT_WORKSPACE.into(),
+            actor: "root".into(),
             kek_check: "another".into(),
             lease_ms: 5_000,
             question,
@@ -120,6 +141,7 @@ fn questions_travel_as_json() {
     let store = Store::new();
     let envelope = Envelope {
         object: DEFAULT_WORKSPACE.into(),
+        actor: "root".into(),
         kek_check: "kek".into(),
         lease_ms: 1_000,
         question: create_key("pk_1", "openai", "prod"),
@@ -175,33 +197,23 @@ fn the_end_of_a_longer_lease_brings_no_length_with_it() {
 /// What adds something that no lease can know of is acknowledged at once; everything else waits.
 #[test]
 fn only_changes_that_a_request_can_notice_wait() {
-    use super::{NamedKind, create_caller, create_named, delete_key, revoke, rotate};
+    use super::{
+        PatchAgent, agent, create_caller, delete, delete_key, patch_caller, patch_workspace,
+        revoke, rotate,
+    };
     let store = Store::new();
     let changed = |question: Question| {
         let outcome = store.outcome(DEFAULT_WORKSPACE, question);
         outcome.reply.unwrap();
         outcome.changed
     };
-    assert!(!changed(create_named(NamedKind::Agent, "agent_1", "bot")));
+    assert!(!changed(Question::CreateAgent(agent("agent_1", "bot"))));
     assert!(!changed(create_caller("gk_1", "app")));
     assert!(changed(create_key("pk_1", "openai", "prod")));
     assert!(changed(rotate("pk_1", 2)));
     assert!(!changed(Question::SweepProviderKey { id: "pk_1".into() }));
-    assert!(changed(Question::PatchGatewayKey {
-        reference: "app".into(),
-        expect: None,
-        name: None,
-        team: None,
-        expires_at: None,
-    }));
-    assert!(changed(Question::PatchNamed {
-        kind: NamedKind::Agent,
-        reference: "bot".into(),
-        expect: None,
-        name: None,
-        tags: None,
-        managed_by: None,
-    }));
+    assert!(changed(patch_caller("app", None, None)));
+    assert!(changed(PatchAgent::default().of("bot")));
     assert!(changed(Question::PatchProviderKey {
         reference: "prod".into(),
         expect: None,
@@ -210,38 +222,39 @@ fn only_changes_that_a_request_can_notice_wait() {
         default: None,
         enabled: None,
     }));
-    assert!(changed(Question::PatchWorkspace {
-        reference: "default".into(),
-        expect: None,
-        name: None,
-        access: None,
-    }));
+    assert!(changed(patch_workspace("default", None, None)));
     assert!(changed(revoke("app")));
     assert!(changed(delete_key("prod")));
-    assert!(changed(Question::DeleteNamed {
-        kind: NamedKind::Agent,
-        reference: "bot".into(),
-        expect: None,
-    }));
+    assert!(changed(delete(Kind::Agent, "bot", None)));
     let outcome = store.outcome(DEFAULT_WORKSPACE, delete_key("prod"));
     assert!(outcome.reply.is_err() && !outcome.changed);
 }
 
 #[test]
-fn a_store_of_the_first_version_is_migrated() {
-    let store = Store::new();
-    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
-    let first = [
-        "ALTER TABLE provider_keys DROP COLUMN health_detail",
-        "ALTER TABLE provider_keys DROP COLUMN checked_at",
-        "UPDATE meta SET schema_version = 1",
-    ];
-    for statement in first {
-        store.database.sql(statement, &[]).unwrap();
+fn stores_of_earlier_versions_are_migrated() {
+    let new = Store::new();
+    new.ask(get_default()).unwrap();
+    let first = include_str!("../fixtures/schema_1.sql");
+    let second = include_str!("../fixtures/schema_2.sql");
+    for fixture in [first, &format!("{first}{second}")] {
+        let store = earlier(fixture);
+        let key = store.key("pk_1");
+        assert_eq!((key.health_detail, key.checked_at), (None, None));
+        assert_eq!(key.name, "prod");
+        assert_eq!(schema(&store.database), schema(&new.database));
+        assert_eq!(
+            schema_version(&store.database),
+            schema_version(&new.database)
+        );
+        // What it had stays open until somebody closes it.
+        let Admission::Granted { identity, .. } = store.admit("hash of app", None) else {
+            panic!("refused");
+        };
+        assert_eq!((identity.agent.as_str(), identity.roles.len()), ("bot", 0));
+        assert_eq!(store.snapshot().access, Access::Open);
+        let Ok(Reply::GatewayKey(key)) = store.ask(Question::GetGatewayKey("gk_1".into())) else {
+            panic!("no gateway key");
+        };
+        assert_eq!(key.created_by, "root");
     }
-    let key = store.key("pk_1");
-    assert_eq!((key.health_detail, key.checked_at), (None, None));
-    assert_eq!(key.name, "prod");
-    let version = store.database.sql("SELECT schema_version FROM meta", &[]);
-    assert_eq!(version.unwrap(), [[Value::Integer(2)]]);
 }

@@ -1,10 +1,13 @@
 //! Workspaces: the registry's list, and a workspace's own row.
 
 use lockgate_workspace::DEFAULT_WORKSPACE;
-use lockgate_workspace::question::{NamedKind, Page, Question, Reply};
+use lockgate_workspace::question::{Page, Question, Reply};
 use lockgate_workspace::resource::{Access, Timestamp, Workspace};
 
-use super::{STALE, START, Store, create_caller, create_key, create_named, not_found, page, taken};
+use super::{
+    STALE, START, Store, agent, create_caller, create_key, gateway, not_found, page,
+    patch_workspace as patch, taken,
+};
 
 const OTHER: &str = "ws_otheraaaaaaaaaaa";
 
@@ -17,15 +20,6 @@ fn workspace(id: &str, name: &str) -> Workspace {
         default_configuration: None,
         created_at: Timestamp(START + 1),
         revision: 1,
-    }
-}
-
-fn patch(reference: &str, expect: Option<u64>, name: Option<&str>) -> Question {
-    Question::PatchWorkspace {
-        reference: reference.into(),
-        expect,
-        name: name.map(Into::into),
-        access: Some(Access::Enforced),
     }
 }
 
@@ -117,8 +111,8 @@ fn a_dropped_workspace_leaves_nothing_and_names_its_secrets() {
 
     let ask = |question| store.ask_in(OTHER, question).unwrap();
     ask(Question::SyncWorkspace(workspace(OTHER, "other")));
-    ask(create_named(NamedKind::Agent, "agent_2", "bot"));
-    ask(create_named(NamedKind::Gateway, "gw_2", "edge"));
+    ask(Question::CreateAgent(agent("agent_2", "bot")));
+    ask(Question::CreateGateway(gateway("gw_2", "edge")));
     ask(create_key("pk_2", "openai", "prod"));
     ask(super::rotate("pk_2", 2));
     ask(create_caller("gk_2", "other app"));

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use lockgate_workspace::lease::Lengths;
-use lockgate_workspace::question::Question;
+use lockgate_workspace::question::{Change, Question};
 use lockgate_workspace::resource::Access;
 use lockgate_workspace::{DEFAULT_WORKSPACE, ask};
 
@@ -56,6 +56,7 @@ fn a_change_is_acknowledged_a_lease_and_a_margin_after_its_commit() {
         expect,
         name: None,
         access: Some(Access::Enforced),
+        default_configuration: Change::Keep,
     };
     // What reads, and what was refused, waits for nothing.
     for (question, ms) in [(patch(None), 1_100), (patch(Some(9)), 0), (read(), 0)] {

@@ -121,6 +121,7 @@ impl Isolate {
         let question = if report {
             Question::Report {
                 records: Records::new("[]".into()),
+                incidents: Vec::new(),
                 admit: Some(admit),
             }
         } else {

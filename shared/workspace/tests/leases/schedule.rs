@@ -7,8 +7,8 @@ use std::rc::Rc;
 use lockgate_workspace::DEFAULT_WORKSPACE;
 use lockgate_workspace::authority;
 use lockgate_workspace::lease::Lengths;
-use lockgate_workspace::question::{Envelope, NamedKind, Question};
-use lockgate_workspace::resource::{GatewayKey, ManagedBy, Named, Timestamp};
+use lockgate_workspace::question::{Change, Envelope, Question};
+use lockgate_workspace::resource::{Agent, GatewayKey, ManagedBy, Timestamp};
 use rusqlite::Connection;
 
 use super::engine::{Fault, LENGTHS, Network, Place, SimHost, settings};
@@ -190,6 +190,7 @@ pub(crate) fn template() -> Connection {
     let put = |question| {
         let envelope = Envelope {
             object: DEFAULT_WORKSPACE.into(),
+            actor: "system".into(),
             kek_check: settings.kek_check.clone(),
             lease_ms: settings.lease_ms,
             question,
@@ -203,18 +204,18 @@ pub(crate) fn template() -> Connection {
         expect: None,
         name: Some("workspace.2".into()),
         access: None,
+        default_configuration: Change::Keep,
     });
-    put(Question::CreateNamed {
-        kind: NamedKind::Agent,
-        named: Named {
-            id: "agent_0".into(),
-            name: "agent.1".into(),
-            tags: BTreeMap::new(),
-            managed_by: ManagedBy::Manual,
-            created_at: Timestamp(0),
-            revision: 0,
-        },
-    });
+    put(Question::CreateAgent(Agent {
+        id: "agent_0".into(),
+        name: "agent.1".into(),
+        tags: BTreeMap::new(),
+        roles: Vec::new(),
+        pins: Vec::new(),
+        managed_by: ManagedBy::Manual,
+        created_at: Timestamp(0),
+        revision: 0,
+    }));
     for n in 0..3 {
         let (key, sealed) = provider_key(n, 0);
         put(Question::CreateProviderKey {
@@ -229,7 +230,9 @@ pub(crate) fn template() -> Connection {
             masked: "lgk_…wxyz".into(),
             agent: "agent_0".into(),
             gateway: None,
+            configuration: None,
             team: Some("team.1".into()),
+            created_by: "root".into(),
             expires_at: None,
             revoked_at: None,
             created_at: Timestamp(0),

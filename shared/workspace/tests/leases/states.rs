@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lockgate_host::{Clock as _, KeyValue};
-use lockgate_workspace::question::{NamedKind, Question, Reply, SealedVersion};
+use lockgate_workspace::question::{Change, Kind, Question, Reply, Resource, SealedVersion};
 use lockgate_workspace::resource::{Health, ManagedBy, ProviderKey, Timestamp};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, ask};
 
@@ -387,23 +387,28 @@ impl Sim {
                 expect: Some(workspace.revision),
                 name: Some(format!("workspace.{revision}")),
                 access: None,
+                default_configuration: Change::Keep,
             };
             self.change(writer, question, |sim, _| {
                 sim.learn(|f| f.workspace = f.workspace.max(revision));
             })
             .await;
         } else {
-            let get = Question::GetNamed(NamedKind::Agent, "agent_0".into());
-            let Ok(Reply::Named(agent)) = self.ask(writer, get).await else {
+            let get = Question::Get(Kind::Agent, "agent_0".into());
+            let Ok(Reply::Resource(agent)) = self.ask(writer, get).await else {
                 return;
             };
+            let Resource::Agent(agent) = *agent else {
+                panic!("another kind");
+            };
             let revision = agent.revision + 1;
-            let question = Question::PatchNamed {
-                kind: NamedKind::Agent,
+            let question = Question::PatchAgent {
                 reference: "agent_0".into(),
                 expect: Some(agent.revision),
                 name: Some(format!("agent.{revision}")),
                 tags: None,
+                roles: None,
+                pins: None,
                 managed_by: None,
             };
             self.change(writer, question, |sim, _| {
@@ -431,6 +436,8 @@ impl Sim {
             name: None,
             team: Some(format!("team.{revision}")),
             expires_at: expires_at.map(Timestamp),
+            gateway: Change::Keep,
+            configuration: Change::Keep,
         };
         self.change(writer, question, |sim, _| {
             sim.learn(|f| {
