@@ -5,6 +5,7 @@
 //! [`authority::answer`] decides, in one transaction.
 #![forbid(unsafe_code)]
 
+pub mod admin_token;
 pub mod allowance;
 mod ask;
 pub mod authority;
@@ -12,6 +13,7 @@ pub mod gateway_key;
 pub mod health;
 mod id;
 pub mod lease;
+pub mod minted;
 pub mod plan;
 pub mod question;
 pub mod resource;

@@ -1,43 +1,89 @@
-//! The audit log: each workspace has a chain of rows, each with the hash of the one before, written in the transaction
-//! of the change it tells of.
+//! The audit log (FEATURES F5): each workspace has a chain of rows, each with the hash of the one before, written in the
+//! transaction of the change it tells of. docs/audit.md describes it to those who read it.
 
-use lockgate_host::Tx;
+mod chain;
+mod subject;
 
-use crate::question::{Denial, Incident, Question, Reply};
+use lockgate_host::{StoreError, Tx, Value};
+use serde_json::json;
+
+use crate::minted;
+use crate::question::{Denial, Incident, Reply};
+use crate::resource::AuditEntry;
 
 use super::Context;
+use super::cells::Cells;
 
-/// What a change is about, found before it is made.
-pub(super) struct Subject {
-    pub(super) action: &'static str,
+pub(super) use chain::verify;
+use chain::{Chain, Row};
+pub(super) use subject::{changed, subject};
+
+/// Bytes of JSON that a row keeps of a resource; of what is larger it keeps the digest.
+const MAX_TEXT: usize = 64 << 10;
+/// Rows that one report of the data plane may add.
+const MAX_INCIDENTS: usize = 100;
+/// Rows in one answer at most.
+const MAX_ROWS: u32 = 1_001;
+
+/// JSON as the log keeps it, and as its hash covers it: members sorted by name, no spaces.
+fn text(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    if text.len() <= MAX_TEXT {
+        return text;
+    }
+    json!({ "left_out": digest(&text) }).to_string()
 }
 
-/// What the audit log says of a question, if it says anything: looked up before the question is answered.
-pub(super) fn subject(
-    _tx: &mut dyn Tx,
-    _context: &Context<'_>,
-    _question: &Question,
-) -> Result<Option<Subject>, Denial> {
-    Ok(None)
+/// What stands in the log for a text that is not in it.
+fn digest(text: &str) -> serde_json::Value {
+    json!({ "bytes": text.len(), "sha256": minted::hash_text(&minted::hash(text)) })
 }
 
-/// Writes the row of a change that was made.
-pub(super) fn changed(
-    _tx: &mut dyn Tx,
-    _context: &Context<'_>,
-    _subject: Subject,
-    _reply: &Reply,
-) -> Result<(), Denial> {
-    Ok(())
-}
-
-/// Writes the rows of what the data plane reports.
+/// Writes the rows of what the data plane reports: the gateway key acted.
 pub(super) fn incidents(
-    _tx: &mut dyn Tx,
-    _context: &Context<'_>,
-    _incidents: &[Incident],
+    tx: &mut dyn Tx,
+    context: &Context<'_>,
+    incidents: &[Incident],
 ) -> Result<(), Denial> {
-    Ok(())
+    if incidents.is_empty() {
+        return Ok(());
+    }
+    let mut chain = Chain::open(tx, context)?;
+    let (told, rest) = incidents.split_at(incidents.len().min(MAX_INCIDENTS));
+    for incident in told {
+        let key = incident.provider_key.as_deref().unwrap_or("*");
+        let resource = format!("{}/{key}", incident.provider);
+        let after = text(&serde_json::to_value(incident).unwrap_or_default());
+        chain.append(
+            tx,
+            (&incident.gateway_key, &incident.action, &resource),
+            (None, Some(&after)),
+        )?;
+    }
+    if !rest.is_empty() {
+        let count = rest
+            .iter()
+            .fold(0_u64, |sum, i| sum.saturating_add(i.count));
+        let after = json!({ "incidents": rest.len(), "count": count }).to_string();
+        let told = (context.actor, "incidents.left_out", "*");
+        chain.append(tx, told, (None, Some(&after)))?;
+    }
+    Ok(chain.close(tx)?)
+}
+
+/// Writes what no change of a resource does.
+pub(super) fn record(
+    tx: &mut dyn Tx,
+    context: &Context<'_>,
+    action: &str,
+    resource: &str,
+    detail: &serde_json::Value,
+) -> Result<Reply, Denial> {
+    let mut chain = Chain::open(tx, context)?;
+    let detail = text(detail);
+    chain.append(tx, (context.actor, action, resource), (None, Some(&detail)))?;
+    chain.close(tx)?;
+    Ok(Reply::Done)
 }
 
 /// Rows to list.
@@ -47,17 +93,7 @@ pub(super) struct Filter {
     pub(super) resource: Option<String>,
 }
 
-pub(super) fn record(
-    tx: &mut dyn Tx,
-    context: &Context<'_>,
-    action: &str,
-    resource: &str,
-    detail: &serde_json::Value,
-) -> Result<Reply, Denial> {
-    let _ = (tx, context, action, resource, detail);
-    Err(Denial::Store("not yet".into()))
-}
-
+/// The log, newest first.
 pub(super) fn list(
     tx: &mut dyn Tx,
     workspace: &str,
@@ -65,25 +101,61 @@ pub(super) fn list(
     before: Option<u64>,
     filter: &Filter,
 ) -> Result<Reply, Denial> {
-    let _ = (
-        tx,
-        workspace,
-        limit,
-        before,
-        filter.action.as_ref(),
-        filter.actor.as_ref(),
-        filter.resource.as_ref(),
+    let mut sql = format!(
+        "SELECT {} FROM audit WHERE workspace = ?1 AND seq >= 1",
+        chain::COLUMNS
     );
-    Err(Denial::Store("not yet".into()))
+    let mut params: Vec<Value> = vec![workspace.into()];
+    let mut add = |condition: &str, value: Value| {
+        params.push(value);
+        sql.push_str(&format!(" AND {condition} ?{}", params.len()));
+    };
+    if let Some(before) = before {
+        add("seq <", before.into());
+    }
+    let texts = [
+        ("action =", &filter.action),
+        ("actor =", &filter.actor),
+        ("resource =", &filter.resource),
+    ];
+    for (condition, value) in texts {
+        if let Some(value) = value {
+            add(condition, value.as_str().into());
+        }
+    }
+    params.push(u64::from(limit.min(MAX_ROWS)).into());
+    sql.push_str(&format!(" ORDER BY seq DESC LIMIT ?{}", params.len()));
+    let rows = tx.query(&sql, &params)?;
+    let entries: Result<_, _> = rows.into_iter().map(|r| entry(Cells::new(r))).collect();
+    Ok(Reply::Audit(entries?))
 }
 
-pub(super) fn verify(
-    tx: &mut dyn Tx,
-    workspace: &str,
-    from: u64,
-    previous: Option<String>,
-    limit: u32,
-) -> Result<Reply, Denial> {
-    let _ = (tx, workspace, from, previous, limit);
-    Err(Denial::Store("not yet".into()))
+fn entry(cells: Cells) -> Result<AuditEntry, StoreError> {
+    let Row {
+        seq,
+        at,
+        actor,
+        action,
+        resource,
+        before,
+        after,
+        previous_hash,
+        hash,
+    } = Row::read(cells)?;
+    Ok(AuditEntry {
+        seq,
+        at,
+        actor,
+        action,
+        resource,
+        before: before.map(shown),
+        after: after.map(shown),
+        previous_hash,
+        hash,
+    })
+}
+
+/// What was tampered with may not be JSON any more; it is shown as it is, and the check names its row.
+fn shown(text: String) -> serde_json::Value {
+    serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))
 }
