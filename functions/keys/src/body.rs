@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use lockgate_host::Secret;
+use lockgate_workspace::question::Change;
 
 /// A body that has been read, wiped when the call is over, since it may hold a secret.
 pub(crate) struct Body(Secret);
@@ -98,6 +99,19 @@ impl<'de> Deserialize<'de> for SecretField {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(Secret::from(text)))
     }
+}
+
+/// A field that may be left out, be `null`, which clears what it names, or have a value.
+pub(crate) fn change<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Change<T>, D::Error> {
+    let given = Option::<T>::deserialize(deserializer)?;
+    Ok(given.map_or(Change::Clear, Change::Set))
+}
+
+/// What was sent, short enough for a message.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
 }
 
 /// Checks a name: 1–128 characters, none of them a control character, no space at either end, not of the form of an id.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::Call;
-use crate::body::name;
+use crate::body::{change, name, shortened};
 use crate::respond::{self, one, removed, shown, value};
 
 #[derive(Deserialize)]
@@ -33,6 +33,10 @@ struct Patch {
     team: Option<String>,
     expires_in: Option<String>,
     expires_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "change")]
+    gateway: Change<String>,
+    #[serde(default, deserialize_with = "change")]
+    configuration: Change<String>,
 }
 
 /// When a key ends, from `expires_in` (`90d`) or `expires_at`.
@@ -65,7 +69,7 @@ fn expiry<H: Host>(
                 "expires_in",
                 format!(
                     "“{}” is no time span such as 90d, 12h or 30m.",
-                    text.chars().take(40).collect::<String>()
+                    shortened(text)
                 ),
             ),
         },
@@ -150,8 +154,8 @@ pub(crate) async fn patch<H: Host>(
         expires_at: expiry(call, body.expires_in.as_deref(), body.expires_at)?,
         name: body.name,
         team: body.team,
-        gateway: Change::Keep,
-        configuration: Change::Keep,
+        gateway: body.gateway,
+        configuration: body.configuration,
     };
     Ok(one(200, &found(call.ask(question).await?)?))
 }

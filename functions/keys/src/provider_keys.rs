@@ -10,10 +10,10 @@ use lockgate_vault::Binding;
 use lockgate_workspace::question::{Denial, Question, Reply, SealedVersion};
 use lockgate_workspace::resource::{Health, ManagedBy, ProviderKey, Timestamp};
 use lockgate_workspace::tags::{RawTags, Tags};
-use lockgate_workspace::{AskError, ask, new_id};
+use lockgate_workspace::{Answered, AskError, ask, ask_as, new_id};
 use serde::Deserialize;
 
-use crate::body::{SecretField, name};
+use crate::body::{SecretField, name, shortened};
 use crate::respond::{self, one, removed};
 use crate::{Call, address};
 
@@ -35,6 +35,7 @@ struct Create {
     default: bool,
     #[serde(default)]
     force: bool,
+    managed_by: Option<ManagedBy>,
 }
 
 #[derive(Deserialize)]
@@ -59,10 +60,7 @@ pub(crate) fn manifest(slug: &str) -> Result<&'static Manifest, Refusal> {
         let known: Vec<&str> = lockgate_providers::all().iter().map(|m| m.slug).collect();
         Refusal::new(
             Code::INVALID_REQUEST,
-            format!(
-                "There is no provider “{}”.",
-                slug.chars().take(60).collect::<String>()
-            ),
+            format!("There is no provider “{}”.", shortened(slug)),
         )
         .param("provider")
         .remedy(format!("Known providers: {}.", known.join(", ")))
@@ -220,7 +218,7 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
         health: Health::Unknown,
         health_detail: None,
         checked_at: None,
-        managed_by: ManagedBy::Manual,
+        managed_by: body.managed_by.unwrap_or(ManagedBy::Manual),
         created_at: Timestamp(call.host.now_ms()),
         rotated_at: None,
         last_used_at: None,
@@ -232,10 +230,16 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
         key: Box::new(key),
         sealed,
     };
-    match ask(call.host, &call.settings, &call.workspace, question).await {
+    match own(call, question).await {
         Ok(answered) => Ok(one(201, &found(answered.reply)?)),
         Err(error) => Err(undone(call, entry, error).await),
     }
+}
+
+/// Asks as [`Call::ask`] does, and leaves the reason for a refusal as it is.
+async fn own<H: Host>(call: &Call<'_, H>, question: Question) -> Result<Answered, AskError> {
+    let (host, settings) = (call.host, &call.settings);
+    ask_as(host, settings, &call.workspace, &call.actor.id, question).await
 }
 
 /// After a refusal nothing points to the new KV entry. After a lost answer something may.
@@ -262,7 +266,7 @@ pub(crate) async fn rotate<H: Host>(
             expect: call.expect,
             sealed,
         };
-        match ask(call.host, &call.settings, &call.workspace, question).await {
+        match own(call, question).await {
             Ok(answered) => {
                 sweep(call, &key.id);
                 return Ok(one(200, &found(answered.reply)?));

@@ -2,13 +2,14 @@
 
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
-use lockgate_workspace::question::{Change, Denial, Question, Reply};
+use lockgate_workspace::question::{Change, Denial, Kind, Question, Reply};
 use lockgate_workspace::resource::{Access, Timestamp, Workspace};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, REGISTRY, new_id};
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::body::name;
-use crate::respond::{self, one, removed};
+use crate::body::{change, name};
+use crate::respond::{self, one_value, removed};
 use crate::{Call, provider_keys};
 
 #[derive(Deserialize)]
@@ -24,6 +25,21 @@ struct Create {
 struct Patch {
     name: Option<String>,
     access: Option<Access>,
+    #[serde(default, deserialize_with = "change")]
+    default_configuration: Change<String>,
+}
+
+/// What stands in every answer that shows a workspace which roles do not guard.
+const OPEN: &str = "access is open: every agent of this workspace may use every provider key, and roles are not looked \
+    at. PATCH the workspace with {\"access\":\"enforced\"} to let only what roles grant through.";
+
+/// A workspace in the form that is shown.
+fn shown(workspace: &Workspace) -> Value {
+    let mut value = serde_json::to_value(workspace).unwrap_or_default();
+    if workspace.access == Access::Open {
+        value["warning"] = OPEN.into();
+    }
+    value
 }
 
 pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
@@ -32,7 +48,7 @@ pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, 
         .ask_of(REGISTRY, Question::ListWorkspaces(page.question()))
         .await?
     {
-        Reply::Workspaces(items) => Ok(page.reply(items, |w| (w.created_at.0, &w.id))),
+        Reply::Workspaces(items) => Ok(page.reply_of(items, |w| (w.created_at.0, &w.id), shown)),
         _ => Err(AskError::Mismatch.into()),
     }
 }
@@ -48,7 +64,7 @@ async fn find<H: Host>(call: &Call<'_, H>, reference: &str) -> Result<Workspace,
 }
 
 pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond::Reply, Refusal> {
-    Ok(one(200, &find(call, id).await?))
+    Ok(one_value(200, shown(&find(call, id).await?)))
 }
 
 pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
@@ -71,7 +87,7 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
     };
     call.ask_of(&made.id, Question::SyncWorkspace(made.clone()))
         .await?;
-    Ok(one(201, &made))
+    Ok(one_value(201, shown(&made)))
 }
 
 pub(crate) async fn patch<H: Host>(
@@ -87,14 +103,32 @@ pub(crate) async fn patch<H: Host>(
         expect: call.expect,
         name: body.name,
         access: body.access,
-        default_configuration: Change::Keep,
+        default_configuration: match body.default_configuration {
+            Change::Set(reference) => Change::Set(configuration(call, id, reference).await?),
+            kept => kept,
+        },
     };
     let Reply::Workspace(changed) = call.ask_of(REGISTRY, question).await? else {
         return Err(AskError::Mismatch.into());
     };
     call.ask_of(&changed.id, Question::SyncWorkspace(changed.clone()))
         .await?;
-    Ok(one(200, &changed))
+    Ok(one_value(200, shown(&changed)))
+}
+
+/// The id of a workspace's configuration, which only its own authority knows.
+async fn configuration<H: Host>(
+    call: &Call<'_, H>,
+    workspace: &str,
+    reference: String,
+) -> Result<String, Refusal> {
+    let workspace = find(call, workspace).await?;
+    let get = Question::Get(Kind::Configuration, reference);
+    match call.ask_of(&workspace.id, get).await {
+        Ok(Reply::Resource(found)) => Ok(found.place().1.to_owned()),
+        Ok(_) => Err(AskError::Mismatch.into()),
+        Err(refusal) => Err(refusal.param("default_configuration")),
+    }
 }
 
 pub(crate) async fn delete<H: Host>(
@@ -138,7 +172,8 @@ pub(crate) async fn delete<H: Host>(
         id: workspace.id,
         expect: None,
     };
-    match lockgate_workspace::ask(call.host, &call.settings, REGISTRY, question).await {
+    let (host, settings, actor) = (call.host, &call.settings, &call.actor.id);
+    match lockgate_workspace::ask_as(host, settings, REGISTRY, actor, question).await {
         // Where the registry is the same database, the workspace's own row is gone already.
         Ok(_) | Err(AskError::Denied(Denial::NotFound { .. })) => Ok(removed()),
         Err(error) => Err(error.into()),

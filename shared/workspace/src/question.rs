@@ -11,8 +11,8 @@ use crate::lease::Lengths;
 use crate::plan::Plan;
 use crate::resource::{
     Access, AdminToken, Agent, AuditEntry, Configuration, ConfigurationVersion, Gateway,
-    GatewayKey, Health, ManagedBy, Pin, ProviderKey, RequestRecord, Role, Timestamp, Verified,
-    Workspace,
+    GatewayKey, Health, ManagedBy, Pin, ProviderKey, RequestRecord, Role, Statement, Timestamp,
+    Verified, Workspace,
 };
 use crate::snapshot::{Identity, KeyPointer, Snapshot};
 use crate::tags::Tags;
@@ -382,7 +382,9 @@ pub enum Question {
         /// New name.
         name: Option<String>,
         /// New statements.
-        statements: Option<Vec<lockgate_access::Statement>>,
+        statements: Option<Vec<Statement>>,
+        /// New manager.
+        managed_by: Option<ManagedBy>,
     },
     /// Makes an agent; `roles` and the pins' `provider_key` may be names.
     CreateAgent(Agent),
@@ -621,6 +623,10 @@ pub struct Admit {
 
 /// The answer to [`Admit`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every admission is a grant, and replies box it whole"
+)]
 pub enum Admission {
     /// Serve it for so long.
     Granted {
@@ -722,14 +728,14 @@ pub enum Denial {
     #[error("another version was stored meanwhile; the newest is {0}")]
     VersionMoved(u64),
     /// It is managed by a document.
-    #[error(
-        "the {kind} “{name}” is managed declaratively: change its document and apply the draft"
-    )]
+    #[error("{}", declaratively(.kind, .name, .configuration.as_deref()))]
     Declarative {
         /// Of what kind.
         kind: String,
         /// The name.
         name: String,
+        /// Id and name of the configuration whose document declares it, where one does.
+        configuration: Option<Box<(String, String)>>,
     },
     /// Something needs it.
     #[error("{0}")]
@@ -742,6 +748,18 @@ pub enum Denial {
     /// The store failed.
     #[error("{0}")]
     Store(String),
+}
+
+/// What the error says: that there is a way, and which.
+fn declaratively(kind: &str, name: &str, configuration: Option<&(String, String)>) -> String {
+    let (id, by) = match configuration {
+        Some((id, name)) => (id.as_str(), format!(" by the configuration “{name}”")),
+        None => ("{id}", String::new()),
+    };
+    format!(
+        "the {kind} “{name}” is managed declaratively{by}, so live edits are refused: change the document's draft \
+         (PUT /api/configurations/{id}/draft), then apply it (POST /api/configurations/{id}/apply)"
+    )
 }
 
 impl From<lockgate_host::StoreError> for Denial {

@@ -18,7 +18,7 @@ pub use admin_token::{AdminRole, AdminToken};
 pub use agent::{Agent, Gateway, Pin, PinMode};
 pub use audit::{AuditEntry, Verified};
 pub use configuration::{Configuration, ConfigurationVersion, Draft};
-pub use role::Role;
+pub use role::{Role, Statement, read_statements};
 
 /// Milliseconds since the Unix epoch, shown as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

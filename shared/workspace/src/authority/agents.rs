@@ -53,7 +53,7 @@ impl Stored for Agent {
 
 pub(super) fn create(tx: &mut dyn Tx, workspace: &str, agent: &Agent) -> Result<Reply, Denial> {
     let roles = role_ids(tx, workspace, &agent.roles)?;
-    let pins = pinned(tx, workspace, &agent.pins)?;
+    let pins = pinned(tx, workspace, &agent.pins, &[])?;
     tx.query(
         "INSERT INTO agents (workspace, id, name, tags, roles, pins, managed_by, created_at, revision)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)",
@@ -94,7 +94,7 @@ pub(super) fn patch(
         None => agent.roles,
     };
     let pins = match patch.pins {
-        Some(pins) => pinned(tx, workspace, &pins)?,
+        Some(pins) => pinned(tx, workspace, &pins, &agent.pins)?,
         None => agent.pins,
     };
     let changed = Agent {
@@ -157,14 +157,30 @@ pub(super) fn role_ids(
     Ok(ids)
 }
 
-/// Pins by the ids of their keys. A key is looked for among those of the pin's provider.
-fn pinned(tx: &mut dyn Tx, workspace: &str, pins: &[Pin]) -> Result<Vec<Pin>, Denial> {
+/// Pins by the ids of their keys. A key is looked for among those of the pin's provider; one that is gone may stay
+/// pinned, so that its pin can be made soft.
+fn pinned(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    pins: &[Pin],
+    before: &[Pin],
+) -> Result<Vec<Pin>, Denial> {
     let pin = |pin: &Pin| {
-        let key = provider_keys::of_provider(tx, workspace, &pin.provider, &pin.provider_key)?;
+        let key = provider_keys::of_provider(tx, workspace, &pin.provider, &pin.provider_key);
+        let kept = before
+            .iter()
+            .find(|b| b.provider == pin.provider && b.provider_key == pin.provider_key);
+        let (provider_key, name) = match (key, kept) {
+            (Ok(key), _) => (key.id, key.name),
+            (Err(Denial::NotFound { .. }), Some(kept)) => {
+                (kept.provider_key.clone(), kept.name.clone())
+            }
+            (Err(denial), _) => return Err(denial),
+        };
         Ok(Pin {
             provider: pin.provider.clone(),
-            provider_key: key.id,
-            name: key.name,
+            provider_key,
+            name,
             mode: pin.mode,
         })
     };

@@ -312,7 +312,8 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
             expect,
             name,
             statements,
-        } => roles::patch(tx, object, &reference, expect, name, statements),
+            managed_by,
+        } => roles::patch(tx, object, &reference, expect, name, statements, managed_by),
         Question::CreateAgent(agent) => agents::create(tx, object, &agent),
         Question::PatchAgent {
             reference,

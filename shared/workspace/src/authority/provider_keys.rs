@@ -8,6 +8,7 @@ use crate::tags::Tags;
 
 use super::admit::{POINTERS, pointer, touch};
 use super::cells::{self, Cells, expect_revision, json, not_found, taken, word};
+use super::stored::declarative;
 
 const KIND: &str = "provider key";
 const COLUMNS: &str = "id, provider, name, masked, version, base_url, options, is_default, enabled, tags, health, \
@@ -350,10 +351,7 @@ fn undefault(tx: &mut dyn Tx, workspace: &str, provider: &str) -> Result<(), Sto
 fn editable(key: ProviderKey) -> Result<ProviderKey, Denial> {
     match key.managed_by {
         ManagedBy::Manual => Ok(key),
-        ManagedBy::Declarative => Err(Denial::Declarative {
-            kind: KIND.into(),
-            name: key.name,
-        }),
+        ManagedBy::Declarative => Err(declarative(KIND, &key.name)),
     }
 }
 

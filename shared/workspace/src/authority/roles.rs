@@ -72,11 +72,13 @@ pub(super) fn patch(
     expect: Option<u64>,
     name: Option<String>,
     statements: Option<Vec<Statement>>,
+    managed_by: Option<ManagedBy>,
 ) -> Result<Reply, Denial> {
     let role: Role = editable(tx, workspace, reference, expect)?;
     let changed = Role {
         name: name.unwrap_or(role.name),
         statements: statements.unwrap_or(role.statements),
+        managed_by: managed_by.unwrap_or(role.managed_by),
         ..role
     };
     update(tx, &changed)?;

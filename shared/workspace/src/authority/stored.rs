@@ -56,13 +56,19 @@ pub(super) fn editable<T: Stored>(
 ) -> Result<T, Denial> {
     let found: T = find(tx, workspace, reference)?;
     if found.managed_by() == ManagedBy::Declarative {
-        return Err(Denial::Declarative {
-            kind: T::KIND.word().into(),
-            name: found.name().into(),
-        });
+        return Err(declarative(T::KIND.word(), found.name()));
     }
     expect_revision(expect, found.revision())?;
     Ok(found)
+}
+
+/// That only a document may change this.
+pub(super) fn declarative(kind: &str, name: &str) -> Denial {
+    Denial::Declarative {
+        kind: kind.into(),
+        name: name.into(),
+        configuration: None,
+    }
 }
 
 /// The answer that shows one.

@@ -112,14 +112,16 @@ pub(super) fn delete(tx: &mut dyn Tx, id: &str, expect: Option<u64>) -> Result<R
 }
 
 /// Where the registry is another database, the workspace's own authority learns its row from here. Where it is the
-/// same database, the row is there already and nothing changes.
+/// same database, the row is there already and nothing changes. Nor does it where a later change has come before an
+/// earlier one: the registry has counted them.
 pub(super) fn sync(tx: &mut dyn Tx, now_ms: u64, workspace: &Workspace) -> Result<Reply, Denial> {
     insert(
         tx,
         workspace,
         "ON CONFLICT (id) DO UPDATE SET name = excluded.name, access = excluded.access, plan = excluded.plan,
          default_configuration = excluded.default_configuration, revision = excluded.revision,
-         snapshot_version = workspaces.snapshot_version + 1",
+         snapshot_version = workspaces.snapshot_version + 1
+         WHERE workspaces.revision < excluded.revision",
     )?;
     seeds::plant(tx, now_ms, &workspace.id)?;
     Ok(Reply::Workspace(workspace.clone()))

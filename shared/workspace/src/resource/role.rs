@@ -1,9 +1,10 @@
 //! A role as `/api/roles` shows it.
 
-use lockgate_access::Statement;
 use serde::{Deserialize, Serialize};
 
 use super::{ManagedBy, Timestamp, is_zero};
+
+pub use lockgate_access::{Statement, read as read_statements};
 
 /// What agents may do: statements under a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

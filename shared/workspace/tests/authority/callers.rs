@@ -106,6 +106,7 @@ fn a_declarative_agent_is_changed_by_its_document_only() {
     let declarative = Denial::Declarative {
         kind: "agent".into(),
         name: "bot".into(),
+        configuration: None,
     };
     let patch = rename(Kind::Agent, "bot", None, "x");
     assert_eq!(store.ask(patch), Err(declarative.clone()));

@@ -274,6 +274,7 @@ fn a_declarative_key_is_changed_by_its_document_only() {
     let declarative = Denial::Declarative {
         kind: KIND.into(),
         name: "prod".into(),
+        configuration: None,
     };
     assert_eq!(store.ask(patch("prod")), Err(declarative.clone()));
     assert_eq!(store.ask(delete_key("prod")), Err(declarative));

@@ -91,14 +91,19 @@ fn workspaces_are_refused_for_a_reason() {
 #[test]
 fn a_workspace_learns_its_row_and_its_snapshot_moves_on() {
     let store = Store::new();
-    let sync = |name: &str| {
-        let row = workspace(OTHER, name);
+    let sync = |name: &str, revision: u64| {
+        let row = Workspace {
+            revision,
+            ..workspace(OTHER, name)
+        };
         store.ask_in(OTHER, Question::SyncWorkspace(row)).unwrap();
         let sql = "SELECT name, snapshot_version FROM workspaces WHERE id = ?1";
         store.database.sql(sql, &[OTHER.into()]).unwrap().remove(0)
     };
-    assert_eq!(sync("other"), ["other".into(), 1u64.into()]);
-    assert_eq!(sync("renamed"), ["renamed".into(), 2u64.into()]);
+    assert_eq!(sync("other", 1), ["other".into(), 1u64.into()]);
+    assert_eq!(sync("renamed", 3), ["renamed".into(), 2u64.into()]);
+    // Changes overtake each other on their way from the registry.
+    assert_eq!(sync("between", 2), ["renamed".into(), 2u64.into()]);
 }
 
 #[test]

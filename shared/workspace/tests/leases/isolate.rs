@@ -39,7 +39,7 @@ struct Grant {
 /// What came of asking for admission.
 pub(crate) enum Asked {
     Granted(View),
-    Refused(Admission),
+    Refused(Box<Admission>),
     Failed,
 }
 
@@ -139,7 +139,7 @@ impl Isolate {
             snapshot,
         } = *admission
         else {
-            return Asked::Refused(*admission);
+            return Asked::Refused(admission);
         };
         let arrived_at = self.look();
         let snapshot = match (snapshot, known) {
