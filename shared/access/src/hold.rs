@@ -37,7 +37,7 @@ impl Not for Truth {
 }
 
 /// The tags of what is not in play.
-static NO_TAGS: Tags = BTreeMap::new();
+pub(crate) static NO_TAGS: Tags = BTreeMap::new();
 
 /// What conditions are asked of.
 #[derive(Clone, Copy)]

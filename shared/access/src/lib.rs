@@ -3,17 +3,21 @@
 //! Pure: no I/O, no clock, no randomness. A deny wins over every allow; without a statement there is no access.
 #![forbid(unsafe_code)]
 
+mod compile;
 mod explain;
 mod hold;
+mod json;
 mod judge;
 mod policy;
+mod read;
 mod resource;
 mod role;
 
 pub use explain::{Explanation, Note, TagRow, explain};
 pub use judge::{Circumstances, Judgement, KeyFacts, judge, judge_absent};
 pub use policy::{Ask, Policy};
-pub use role::{Bearer, Condition, Effect, Invalid, Role, Statement, Test, read};
+pub use read::read;
+pub use role::{Bearer, Condition, Effect, Invalid, Role, Statement, Test};
 
 use std::collections::BTreeMap;
 

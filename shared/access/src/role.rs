@@ -1,4 +1,4 @@
-//! What a role says, in the JSON that `/api/roles` takes and shows.
+//! What a role says.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub struct Role {
 }
 
 /// One statement of a role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Statement {
     /// Whether it grants or forbids.
     pub effect: Effect,
@@ -26,7 +26,6 @@ pub struct Statement {
     /// Globs over `<provider>/<key name>` and `<provider>/<key id>`; without a slash, over provider slugs and key ids.
     pub resources: Vec<String>,
     /// All of them must hold.
-    #[serde(default)]
     pub conditions: Vec<Condition>,
 }
 
@@ -41,7 +40,7 @@ pub enum Effect {
 }
 
 /// A condition of a statement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Condition {
     /// Whether it stands in a `not`.
     pub negated: bool,
@@ -50,7 +49,7 @@ pub struct Condition {
 }
 
 /// What a condition looks at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Test {
     /// Each tag is there and has this value.
     TagEquals(Bearer, BTreeMap<String, String>),
@@ -67,10 +66,11 @@ pub enum Test {
 }
 
 /// Whose tags are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bearer {
     /// The provider key's.
+    #[default]
     ProviderKey,
     /// The agent's.
     Agent,
@@ -78,6 +78,27 @@ pub enum Bearer {
     Gateway,
     /// The configuration's.
     Configuration,
+}
+
+impl Bearer {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [
+        Self::ProviderKey,
+        Self::Agent,
+        Self::Gateway,
+        Self::Configuration,
+    ];
+
+    /// Its name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ProviderKey => "provider_key",
+            Self::Agent => "agent",
+            Self::Gateway => "gateway",
+            Self::Configuration => "configuration",
+        }
+    }
 }
 
 /// What is wrong with statements, and where.
@@ -88,15 +109,4 @@ pub struct Invalid {
     pub path: String,
     /// In a sentence without its full stop.
     pub problem: String,
-}
-
-/// Reads and checks the JSON text of a list of statements.
-///
-/// # Errors
-/// The first [`Invalid`] found.
-pub fn read(json: &str) -> Result<Vec<Statement>, Invalid> {
-    serde_json::from_str(json).map_err(|error| Invalid {
-        path: "statements".into(),
-        problem: error.to_string(),
-    })
 }
