@@ -1,5 +1,5 @@
 //! What the local gateway does at start through its own management plane: it imports provider keys from the environment
-//! (FEATURES.md A8) and, on the first start, makes an agent and a gateway key.
+//! (FEATURES.md A8) and, on the first start, makes a role, an agent that has it, and a gateway key for the agent.
 //!
 //! What was done is written to `imported.json`, names only, so that nothing which was deleted ever comes back.
 
@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 use http::Uri;
+use lockgate_access::USE_PROVIDER_KEY;
 use lockgate_host::Secret;
 use lockgate_host_native::Folder;
 use lockgate_providers::{EnvFinding, Manifest, env_candidates};
@@ -18,7 +19,7 @@ use crate::inside::{Inside, Reply};
 use crate::refusal::Refused;
 
 const MARKER_FILE: &str = "imported.json";
-/// Name of the agent and of the gateway key that are made.
+/// Name of the role, the agent and the gateway key that are made.
 const LOCAL: &str = "local";
 /// How gateway keys begin: one in a provider's variable is there for an application's sake.
 const GATEWAY_KEY_PREFIX: &str = "lgk_";
@@ -98,11 +99,12 @@ pub(crate) async fn prepare(
     let gateway_key = if done.gateway_key {
         None
     } else {
-        let key = gateway_key(api, &mut notes).await?;
+        let key = caller(api, &mut notes).await?;
         done.gateway_key = true;
         mark(folder, &done)?;
-        key
+        Some(key)
     };
+    notes.extend(openness(api).await?);
     let provider = match imported {
         Some(provider) => Some(provider),
         None => any_provider(api).await?,
@@ -226,28 +228,56 @@ fn is_ours(base_url: &str, address: SocketAddr) -> bool {
     local && port == Some(address.port())
 }
 
-/// Makes the agent and the gateway key; `None` where there is a key of that name, whose text nobody knows any more.
-async fn gateway_key(api: &Inside<'_>, notes: &mut Vec<String>) -> anyhow::Result<Option<Secret>> {
-    let agent = api.post("/api/agents", &json!({"name": LOCAL})).await?;
-    if agent.status != 201 && agent.code() != "already_exists" {
-        refused("make the agent", &agent)?;
-    }
+/// Makes the role, the agent with it, and the gateway key. Where a start ended in between, the next one goes on: the
+/// agent is made with its role in one step, so an agent that is there has what it was given.
+async fn caller(api: &Inside<'_>, notes: &mut Vec<String>) -> anyhow::Result<Secret> {
+    let role = json!({"name": LOCAL, "statements": [{
+        "effect": "allow", "actions": [USE_PROVIDER_KEY], "resources": ["*"],
+    }]});
+    made("role", &api.post("/api/roles", &role).await?, notes)?;
+    let agent = json!({"name": LOCAL, "roles": [LOCAL]});
+    made("agent", &api.post("/api/agents", &agent).await?, notes)?;
     let key = json!({"name": LOCAL, "agent": LOCAL});
     let key = api.post("/api/gateway-keys", &key).await?;
-    match key.status {
-        201 => {
-            let text = key.body.get("key").and_then(Value::as_str);
-            let text = text.context("a gateway key was made, but not shown")?;
-            Ok(Some(Secret::from(text.to_owned())))
-        }
-        409 if key.code() == "already_exists" => {
-            notes.push(format!(
-                "there is a gateway key `{LOCAL}` already; `lockgate gateway-key create` makes another"
-            ));
-            Ok(None)
-        }
-        _ => refused("make the gateway key", &key),
+    if key.status != 201 {
+        refused("make the gateway key", &key)?;
     }
+    notes.push(format!(
+        "made a gateway key for agent `{LOCAL}`, whose role `{LOCAL}` allows every provider key of this workspace; to narrow that, \
+         change the role's statements (docs/access.md), and ask beforehand: lockgate simulate --agent {LOCAL} --model MODEL"
+    ));
+    let text = key.body.get("key").and_then(Value::as_str);
+    let text = text.context("a gateway key was made, but not shown")?;
+    Ok(Secret::from(text.to_owned()))
+}
+
+/// Sees that something was made, or notes that it was there.
+fn made(kind: &str, reply: &Reply, notes: &mut Vec<String>) -> anyhow::Result<()> {
+    match reply.status {
+        201 => Ok(()),
+        409 if reply.code() == "already_exists" => {
+            notes.push(format!(
+                "{kind} `{LOCAL}` is there already and stays as it is"
+            ));
+            Ok(())
+        }
+        _ => refused(&format!("make the {kind}"), reply),
+    }
+}
+
+/// A warning where roles do not count, as in stores from before there were roles.
+async fn openness(api: &Inside<'_>) -> anyhow::Result<Option<String>> {
+    let workspace = api.get("/api/workspaces/default").await?;
+    if workspace.status != 200 {
+        refused("look at the workspace", &workspace)?;
+    }
+    let open = workspace.body.get("access").and_then(Value::as_str) == Some("open");
+    Ok(open.then(|| {
+        "warning: workspace `default` is open, so every agent may use every provider key in it. To close it, attach a role to each \
+         agent (lockgate role create, lockgate agent patch), then PATCH /api/workspaces/default with {\"access\":\"enforced\"}; \
+         the lines are in docs/access.md"
+            .to_owned()
+    }))
 }
 
 async fn any_provider(api: &Inside<'_>) -> anyhow::Result<Option<&'static Manifest>> {

@@ -1,6 +1,9 @@
 //! The lockgate binary: the local gateway and its command line (FEATURES.md I2).
 #![forbid(unsafe_code)]
 
+mod agent;
+mod arguments;
+mod config;
 mod data_dir;
 mod dispatch;
 mod first_start;
@@ -15,6 +18,8 @@ mod own_secrets;
 mod provider_key;
 mod refusal;
 mod remote;
+mod role;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -40,6 +45,14 @@ enum Command {
     ProviderKey(On<provider_key::Command>),
     /// Gateway keys, which applications hold.
     GatewayKey(On<gateway_key::Command>),
+    /// Roles, which say who may use which provider key.
+    Role(On<role::Command>),
+    /// Agents, on whose behalf requests are sent.
+    Agent(On<agent::Command>),
+    /// Ask what a request would get, without sending it.
+    Simulate(simulate::Simulate),
+    /// Configurations from files: routes, targets and what else a document says.
+    Config(On<config::Command>),
     /// The request log of a running gateway.
     Logs(On<logs::Command>),
     /// Exit with 0 if a gateway serves.
@@ -67,6 +80,10 @@ fn main() -> ExitCode {
         Some(Command::Gateway(Gateway::Run(run))) => gateway::run(run),
         Some(Command::ProviderKey(on)) => provider_key::run(on.target, on.command),
         Some(Command::GatewayKey(on)) => gateway_key::run(on.target, on.command),
+        Some(Command::Role(on)) => role::run(on.target, on.command),
+        Some(Command::Agent(on)) => agent::run(on.target, on.command),
+        Some(Command::Simulate(simulate)) => simulate::run(simulate),
+        Some(Command::Config(on)) => config::run(on.target, on.command),
         Some(Command::Logs(on)) => logs::run(on.target, on.command),
         Some(Command::Healthcheck(check)) => healthcheck::run(&check),
     };

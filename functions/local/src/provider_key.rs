@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::arguments::pair;
 use crate::output::{say, table, text};
 use crate::refusal::Refused;
 use crate::remote::{Remote, Target, escaped, with};
@@ -43,7 +44,7 @@ pub(crate) struct Add {
     #[arg(long)]
     base_url: Option<String>,
     /// What the provider needs beside the secret, such as `region=eu-west-1`; may repeat.
-    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = option)]
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = pair)]
     options: Vec<(String, String)>,
     /// Make it the provider's default key.
     #[arg(long)]
@@ -125,14 +126,6 @@ async fn check(remote: &Remote, key: &str) -> anyhow::Result<()> {
     bail!("{key} is not known to be good")
 }
 
-/// `name=value`
-fn option(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it is written NAME=VALUE, such as region=eu-west-1".to_owned()),
-    }
-}
-
 async fn rotate(remote: &Remote, rotate: Rotate) -> anyhow::Result<()> {
     let path = format!("/api/provider-keys/{}/secret", escaped(&rotate.key));
     let secret = secret(rotate.secret_from_env.as_deref())?;
@@ -172,18 +165,4 @@ fn secret(variable: Option<&str>) -> anyhow::Result<Zeroizing<String>> {
         return Err(Refused(format!("there is no secret in {place}")).into());
     }
     Ok(Zeroizing::new(line.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::option;
-
-    #[test]
-    fn options_are_a_name_and_a_value() {
-        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
-        assert_eq!(option("region=eu-west-1"), pair("region", "eu-west-1"));
-        assert_eq!(option("a=b=c"), pair("a", "b=c"));
-        assert_eq!(option("a="), pair("a", ""));
-        assert!(option("region").is_err() && option("=x").is_err());
-    }
 }

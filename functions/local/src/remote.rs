@@ -9,8 +9,10 @@ use lockgate_host::{Credential, Method, Outbound, OutboundBody, Secret};
 use lockgate_host_native::Caller;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::data_dir;
+use crate::output::text;
 use crate::own_secrets::{TOKEN, TOKEN_FILE};
 use crate::refusal::Refused;
 
@@ -41,16 +43,16 @@ pub(crate) struct Target {
     /// Folder of the local gateway, where its admin token is [default: the user's data folder].
     #[arg(long, global = true, env = "LOCKGATE_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Workspace, by name or id.
-    #[arg(long, global = true, default_value = "default")]
-    workspace: String,
+    /// Workspace, by name or id [default: the admin token's own, else `default`].
+    #[arg(long, global = true)]
+    workspace: Option<String>,
 }
 
 /// A gateway to ask.
 pub(crate) struct Remote {
     caller: Caller,
     url: String,
-    workspace: String,
+    workspace: Option<String>,
     token: Secret,
 }
 
@@ -88,19 +90,33 @@ impl Remote {
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.call(Method::GET, path, None).await
+        self.call(Method::GET, path, None, None).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.call(Method::POST, path, Some(body)).await
+        self.call(Method::POST, path, Some(body), None).await
+    }
+
+    /// A `POST` to a resource that must still be as `etag` says.
+    pub(crate) async fn post_if(
+        &self,
+        path: &str,
+        body: &Value,
+        etag: &str,
+    ) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, Some(body), Some(etag)).await
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.call(Method::PUT, path, Some(body)).await
+        self.call(Method::PUT, path, Some(body), None).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::PATCH, path, Some(body), None).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        self.call(Method::DELETE, path, None).await.map(drop)
+        self.call(Method::DELETE, path, None, None).await.map(drop)
     }
 
     /// All items of a list.
@@ -124,20 +140,24 @@ impl Remote {
         method: Method,
         path: &str,
         body: Option<&Value>,
+        etag: Option<&str>,
     ) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.url);
         let body = match body {
             Some(body) => OutboundBody::Bytes(serde_json::to_vec(body)?),
             None => OutboundBody::Empty,
         };
+        let workspace = self.workspace.as_deref();
+        let set: Vec<_> = [("content-type", "application/json")]
+            .into_iter()
+            .chain(workspace.map(|workspace| ("lockgate-workspace", workspace)))
+            .chain(etag.map(|etag| ("if-match", etag)))
+            .collect();
         let outbound = Outbound {
             method,
             url: &url,
             forward: None,
-            set: &[
-                ("content-type", "application/json"),
-                ("lockgate-workspace", &self.workspace),
-            ],
+            set: &set,
             credential: Some(Credential {
                 header: "authorization",
                 prefix: "Bearer ",
@@ -160,11 +180,27 @@ impl Remote {
         if (200..300).contains(&status) {
             return Ok(answer);
         }
-        match answer.pointer("/error/message").and_then(Value::as_str) {
-            Some(message) => bail!("{message}"),
+        match answer.get("error") {
+            Some(error) => Err(Declined {
+                message: text(error, "message"),
+                code: text(error, "code"),
+                details: error.get("lockgate").cloned().unwrap_or_default(),
+            }
+            .into()),
             None => bail!("{url} answered {status}"),
         }
     }
+}
+
+/// What the gateway said where it would not.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub(crate) struct Declined {
+    message: String,
+    /// For programs.
+    pub(crate) code: String,
+    /// The error's `lockgate` object.
+    pub(crate) details: Value,
 }
 
 /// A name or id as one segment of a path.

@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Gateway, lockgate};
+use common::{Gateway, good, lockgate};
 use mock_provider::MockProvider;
 
 const SECRET: &str = "sk-proj-0123456789abcdefghijklmnopqrstuvwxyzABCD";
@@ -67,6 +67,11 @@ fn the_first_start_prints_what_is_needed_and_the_line_streams() {
     let body = line.split(" -d '").nth(1).unwrap().trim_end_matches('\'');
     let (status, answer) = gateway.send("POST", "/v1/chat/completions", &key, body);
     assert_eq!(status, 200, "{answer}");
+    // It is served because a role says so, and the greeting tells how to narrow that.
+    let workspace = gateway.json("GET", "/api/workspaces/default", &token, "").1;
+    assert_eq!(workspace["access"], "enforced");
+    assert!(!gateway.printed.contains("warning:"), "{}", gateway.printed);
+    assert!(gateway.printed.contains("lockgate simulate --agent local"));
     assert!(
         answer.contains("data: {") && answer.contains("data: [DONE]"),
         "{answer}"
@@ -146,6 +151,7 @@ fn a_later_start_shows_no_secret_and_brings_nothing_back() {
         "/api/provider-keys/OPENAI_API_KEY",
         "/api/gateway-keys/local",
         "/api/agents/local",
+        "/api/roles/local",
     ] {
         let (status, answer) = second.send("DELETE", path, &token, "");
         assert_eq!(status, 204, "{path}: {answer}");
@@ -160,6 +166,9 @@ fn a_later_start_shows_no_secret_and_brings_nothing_back() {
     );
     let (_, keys) = third.json("GET", "/api/provider-keys", &token, "");
     assert_eq!(keys["items"].as_array().unwrap().len(), 0);
+    for path in ["/api/agents/local", "/api/roles/local"] {
+        assert_eq!(third.send("GET", path, &token, "").0, 404, "{path}");
+    }
     assert_eq!(ask(&third, &key).0, 401);
     third.stop();
 
@@ -174,6 +183,82 @@ fn a_later_start_shows_no_secret_and_brings_nothing_back() {
         "{}",
         fourth.printed
     );
+}
+
+#[test]
+fn a_first_start_that_was_interrupted_goes_on() {
+    let outer = tempfile::tempdir().unwrap();
+    let (_provider, base_url) = provider();
+    let environment = [
+        ("OPENAI_API_KEY", SECRET),
+        ("OPENAI_BASE_URL", base_url.as_str()),
+    ];
+    let mut gateway = Gateway::start(outer.path(), &environment);
+    let token = gateway.after("admin-token: ").to_owned();
+    // As it was when only the role had been made, and when the agent had been made too.
+    for gone in [
+        ["/api/gateway-keys/local", "/api/agents/local"].as_slice(),
+        &["/api/gateway-keys/local"],
+    ] {
+        for path in gone {
+            let (status, answer) = gateway.send("DELETE", path, &token, "");
+            assert_eq!(status, 204, "{path}: {answer}");
+        }
+        gateway.stop();
+        let marker = r#"{"variables":["OPENAI_API_KEY"],"gateway_key":false}"#;
+        std::fs::write(outer.path().join("imported.json"), marker).unwrap();
+        gateway = Gateway::start(outer.path(), &environment);
+        assert!(gateway.printed.contains("role `local` is there already"));
+        let key = gateway.after("gateway key, shown only now: ").to_owned();
+        let (status, answer) = ask(&gateway, &key);
+        assert_eq!(status, 200, "{answer}");
+    }
+}
+
+#[test]
+fn a_store_that_is_open_goes_on_and_each_start_warns_of_it() {
+    let outer = tempfile::tempdir().unwrap();
+    let (_provider, base_url) = provider();
+    let environment = [
+        ("OPENAI_API_KEY", SECRET),
+        ("OPENAI_BASE_URL", base_url.as_str()),
+    ];
+    let first = Gateway::start(outer.path(), &environment);
+    let token = first.after("admin-token: ").to_owned();
+    let key = first.after("gateway key, shown only now: ").to_owned();
+    // As stores from before there were roles are.
+    for (method, path, body) in [
+        ("PATCH", "/api/workspaces/default", r#"{"access":"open"}"#),
+        ("PATCH", "/api/agents/local", r#"{"roles":[]}"#),
+        ("DELETE", "/api/roles/local", ""),
+    ] {
+        let (status, answer) = first.send(method, path, &token, body);
+        assert!(matches!(status, 200 | 204), "{path}: {answer}");
+    }
+    first.stop();
+
+    let second = Gateway::start(outer.path(), &environment);
+    assert!(
+        second
+            .printed
+            .contains("warning: workspace `default` is open"),
+        "{}",
+        second.printed
+    );
+    assert!(!second.printed.contains("lgk_"));
+    assert_eq!(ask(&second, &key).0, 200);
+    assert_eq!(second.send("GET", "/api/roles/local", &token, "").0, 404);
+    // The way that the warning names.
+    let cli = |arguments: &[&str]| good(&second.cli(outer.path(), arguments, ""));
+    cli(&["role", "create", "everything", "--allow", "*"]);
+    cli(&["agent", "patch", "local", "--role", "everything"]);
+    let closed = r#"{"access":"enforced"}"#;
+    let (status, _) = second.send("PATCH", "/api/workspaces/default", &token, closed);
+    assert_eq!(status, 200);
+    assert_eq!(ask(&second, &key).0, 200);
+    second.stop();
+    let third = Gateway::start(outer.path(), &environment);
+    assert!(!third.printed.contains("warning:"), "{}", third.printed);
 }
 
 #[test]
