@@ -40,7 +40,7 @@ struct Patch {
 }
 
 /// When a key ends, from `expires_in` (`90d`) or `expires_at`.
-fn expiry<H: Host>(
+pub(crate) fn expiry<H: Host>(
     call: &Call<'_, H>,
     expires_in: Option<&str>,
     expires_at: Option<Timestamp>,

@@ -32,12 +32,12 @@ use std::rc::Rc;
 use lockgate_host::{Answer, Headers, Host, Incoming, Method};
 use lockgate_refusal::{Code, Refusal, Shape};
 use lockgate_workspace::question::{Kind, Question, Reply};
-use lockgate_workspace::{DEFAULT_WORKSPACE, REGISTRY, Settings, new_id};
+use lockgate_workspace::{Settings, new_id};
 use percent_encoding::percent_decode_str;
 
 use body::Body;
 use respond::Page;
-use rights::Actor;
+use rights::{Actor, Visit};
 
 /// Bytes of a request body that `/api` reads.
 const MAX_BODY: usize = 1 << 20;
@@ -94,27 +94,46 @@ async fn serve<H: Host>(host: &H, request: Incoming<H>) -> Result<respond::Reply
     }
     let actor = rights::authenticate(host, &settings, &request.headers).await?;
     let expect = respond::expected(&request.headers)?;
-    let segments = segments(path)?;
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    if let Some(length) = request.headers.get("content-length")
-        && length.parse::<usize>().is_ok_and(|n| n > MAX_BODY)
-    {
-        return Err(lockgate_host::ReadError::TooLarge { limit: MAX_BODY }.into());
-    }
-    let body = host.read(request.body, MAX_BODY).await?;
+    let mut segments = segments(path)?;
+    let method = request.method.as_str();
+    let Some(rule) = rights::rule(method, &segments) else {
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        return Err(missing(method, &segments));
+    };
+    let visit = Visit {
+        actor: actor.clone(),
+        rule,
+        path: path.to_owned(),
+    };
     let mut call = Call {
         host,
-        settings,
+        settings: settings.clone(),
         workspace: String::new(),
         actor,
         query: request.query.as_deref(),
         expect,
-        body: Body::new(body.as_ref()),
+        body: Body::new(&[]),
     };
-    if segments.first() != Some(&"workspaces") {
-        call.workspace = workspace(&call, &request.headers).await?;
+    let entered = rights::enter(&mut call, rule, &request.headers, &mut segments).await;
+    let workspace = call.workspace.clone();
+    let served = match entered {
+        Ok(()) => {
+            if let Some(length) = request.headers.get("content-length")
+                && length.parse::<usize>().is_ok_and(|n| n > MAX_BODY)
+            {
+                return Err(lockgate_host::ReadError::TooLarge { limit: MAX_BODY }.into());
+            }
+            let body = host.read(request.body, MAX_BODY).await?;
+            call.body = Body::new(body.as_ref());
+            let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+            dispatch(call, &request.method, &segments).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    if let Err(refusal) = &served {
+        visit.note(host, &settings, &workspace, refusal).await;
     }
-    dispatch(call, &request.method, &segments).await
+    served
 }
 
 async fn dispatch<H: Host>(
@@ -258,19 +277,4 @@ fn segments(path: &str) -> Result<Vec<String>, Refusal> {
                 .map_err(|_| Refusal::new(Code::INVALID_REQUEST, "The path is not UTF-8."))
         })
         .collect()
-}
-
-/// The workspace that the request picks; `default` where it picks none.
-async fn workspace<H: Host>(call: &Call<'_, H>, headers: &H::Headers) -> Result<String, Refusal> {
-    let wanted = headers.get("lockgate-workspace");
-    match wanted.as_deref() {
-        None | Some("" | "default" | DEFAULT_WORKSPACE) => Ok(DEFAULT_WORKSPACE.into()),
-        Some(reference) => {
-            let question = Question::GetWorkspace(reference.to_owned());
-            match call.ask_of(REGISTRY, question).await? {
-                Reply::Workspace(workspace) => Ok(workspace.id),
-                _ => Err(lockgate_workspace::AskError::Mismatch.into()),
-            }
-        }
-    }
 }
