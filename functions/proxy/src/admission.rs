@@ -30,8 +30,8 @@ pub(crate) enum Freshness {
 /// Who asks.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    pub(crate) identity: Rc<Identity>,
-    pub(crate) snapshot: Rc<Snapshot>,
+    /// Who it is, what is known of its workspace, and what its roles say.
+    pub(crate) who: Rc<lockgate_routing::Caller>,
     lease: Lease,
     epoch: Option<u64>,
     /// Which of the isolate's eras the lease belongs to.
@@ -186,8 +186,7 @@ impl Renewal {
                     _ => return Err(lockgate_workspace::AskError::Mismatch.into()),
                 };
                 let caller = Caller {
-                    identity: Rc::new(identity),
-                    snapshot,
+                    who: known_as(&self.hash, identity, snapshot),
                     lease: Lease::new(self.asked_at, lease_ms),
                     epoch: self.epoch,
                     era: self.era,
@@ -216,18 +215,31 @@ impl Renewal {
     }
 }
 
+/// The caller with what follows from its roles: what was worked out for the last grant, where nothing has changed since.
+fn known_as(
+    hash: &KeyHash,
+    identity: Identity,
+    snapshot: Rc<Snapshot>,
+) -> Rc<lockgate_routing::Caller> {
+    let last = KNOWN.with_borrow(|known| Some(known.grants.get(hash)?.caller.who.clone()));
+    match last {
+        Some(last) if last.is_for(&identity, &snapshot) => last,
+        _ => Rc::new(lockgate_routing::Caller::new(identity, snapshot)),
+    }
+}
+
 fn keep(hash: KeyHash, caller: Caller) {
     KNOWN.with_borrow_mut(|known| {
         if known.grants.len() >= MAX_GRANTS && !known.grants.contains_key(&hash) {
             known.grants.clear();
             known.snapshots.clear();
         }
-        let snapshots = &mut known.snapshots;
-        match snapshots.get_mut(&caller.snapshot.workspace) {
-            Some(newest) if newest.version >= caller.snapshot.version => {}
-            Some(newest) => *newest = caller.snapshot.clone(),
+        let (snapshots, snapshot) = (&mut known.snapshots, &caller.who.snapshot);
+        match snapshots.get_mut(&snapshot.workspace) {
+            Some(newest) if newest.version >= snapshot.version => {}
+            Some(newest) => *newest = snapshot.clone(),
             None => {
-                snapshots.insert(caller.snapshot.workspace.clone(), caller.snapshot.clone());
+                snapshots.insert(snapshot.workspace.clone(), snapshot.clone());
             }
         }
         known.grants.insert(
@@ -247,7 +259,7 @@ pub(crate) fn due<H: Host>(host: &H, workspace: &str, most: usize) -> Vec<Renewa
         let due = known.grants.iter().filter(|(_, grant)| {
             grant.used
                 && grant.caller.lease.ages(now)
-                && grant.caller.snapshot.workspace == workspace
+                && grant.caller.who.snapshot.workspace == workspace
         });
         due.map(|(hash, _)| *hash).take(most).collect()
     });

@@ -170,6 +170,9 @@ pub(crate) fn headers(asked: &Asked<'_>, draft: &Draft) -> Set {
         ("lockgate-key", header_value(&asked.who.key).into()),
         ("lockgate-attempts", "1".into()),
     ];
+    if let Some(route) = asked.target.route {
+        set.push(("lockgate-route", header_value(route).into()));
+    }
     if !asked.who.model.is_empty() {
         set.push(("lockgate-model", header_value(&asked.who.model).into()));
     }
@@ -180,7 +183,7 @@ pub(crate) fn headers(asked: &Asked<'_>, draft: &Draft) -> Set {
 }
 
 /// Names are the users' own and may hold what a header cannot: such characters are percent-encoded.
-fn header_value(text: &str) -> String {
+pub(crate) fn header_value(text: &str) -> String {
     let plain = |c: char| c.is_ascii_graphic() && c != '%' || c == ' ';
     if text.chars().all(plain) {
         return text.to_owned();

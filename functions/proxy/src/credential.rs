@@ -13,6 +13,7 @@ use lockgate_workspace::{Settings, UnsealError};
 
 use crate::admission::Caller;
 use crate::health;
+use crate::log::Draft;
 use crate::target::Target;
 
 /// How long an unsealed secret is kept.
@@ -24,6 +25,8 @@ const MAX_KEPT: usize = 1_000;
 pub(crate) struct Credential {
     pub(crate) key: Arc<KeyPointer>,
     pub(crate) secret: Option<Rc<Secret>>,
+    /// What was decided otherwise than somebody asked.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Why there is none.
@@ -50,78 +53,39 @@ thread_local! {
     static KEPT: RefCell<HashMap<String, Kept>> = RefCell::default();
 }
 
-/// Chooses the key for a target: the provider's default, else the first by name; one that the provider has rejected only
-/// where there is no other.
+/// Chooses the key for a target ([`lockgate_routing::ready`]) and unseals its secret.
 pub(crate) async fn choose<H: Host>(
     host: &H,
     settings: &Settings,
     caller: &Caller,
     target: &Target<'_>,
+    draft: &Draft,
 ) -> Result<Credential, Unusable> {
-    let slug = target.manifest.slug;
-    let usable = caller
-        .snapshot
-        .usable(slug)
-        .filter(|key| key.sealed.is_some() || !target.manifest.needs_key());
-    let Some(key) = best(usable, |key| health::is_rejected(host, key)) else {
-        return Err(not_ready(caller, target).into());
-    };
+    let who = &*caller.who;
+    let ready = lockgate_routing::ready(who, target, |key| health::is_rejected(host, key));
+    let ready = ready.map_err(|not_ready| {
+        draft.not_ready(&not_ready);
+        lockgate_routing::refusal(who, target, &not_ready)
+    })?;
+    let key = ready.key;
     let secret = match &key.sealed {
         None => None,
-        Some(pointer) => Some(unseal(host, settings, caller, key, pointer).await?),
+        Some(pointer) => Some(unseal(host, settings, &who.snapshot.workspace, key, pointer).await?),
     };
+    if let Some(passed_over) = &ready.passed_over {
+        draft.passed_over(passed_over);
+    }
     Ok(Credential {
         key: key.clone(),
         secret,
+        warnings: lockgate_routing::warnings(who, &ready),
     })
-}
-
-/// The first key that is not rejected, else the first.
-fn best<'a>(
-    keys: impl Iterator<Item = &'a Arc<KeyPointer>>,
-    rejected: impl Fn(&KeyPointer) -> bool,
-) -> Option<&'a Arc<KeyPointer>> {
-    let mut first = None;
-    for key in keys {
-        if !rejected(key) {
-            return Some(key);
-        }
-        first.get_or_insert(key);
-    }
-    first
-}
-
-fn not_ready(caller: &Caller, target: &Target<'_>) -> Refusal {
-    let title = target.manifest.title;
-    let slug = target.manifest.slug;
-    let disabled = caller.snapshot.keys.iter().find(|key| key.provider == slug);
-    let refusal = match disabled {
-        Some(key) => Refusal::new(
-            Code::PROVIDER_NOT_READY,
-            format!(
-                "Model `{}` uses {title}, and every {title} key of workspace `{}` is disabled, `{}` among them.",
-                target.model, caller.snapshot.name, key.name
-            ),
-        )
-        .reason("inactive")
-        .remedy("Enable one under Provider keys, or name a model of another provider."),
-        None => Refusal::new(
-            Code::PROVIDER_NOT_READY,
-            format!(
-                "Model `{}` uses {title}, but workspace `{}` has no {title} key that agent `{}` may use.",
-                target.model, caller.snapshot.name, caller.identity.agent
-            ),
-        )
-        .reason("missing_provider_key")
-        .remedy("Add one under Provider keys, or name a model of another provider."),
-    };
-    refusal.provider(slug)
 }
 
 async fn unseal<H: Host>(
     host: &H,
     settings: &Settings,
-    caller: &Caller,
+    workspace: &str,
     key: &KeyPointer,
     pointer: &SealedPointer,
 ) -> Result<Rc<Secret>, Unusable> {
@@ -134,7 +98,6 @@ async fn unseal<H: Host>(
     if let Some(secret) = kept {
         return Ok(secret);
     }
-    let workspace = &caller.snapshot.workspace;
     let unsealed = lockgate_workspace::unseal(host, settings, workspace, key, pointer).await;
     let secret = unsealed.map_err(|error| match error {
         UnsealError::Moved => Unusable::Moved,
@@ -159,44 +122,4 @@ async fn unseal<H: Host>(
         );
     });
     Ok(secret)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lockgate_workspace::resource::Health;
-
-    fn chosen(keys: &[(&str, Health)]) -> Option<String> {
-        let keys: Vec<Arc<KeyPointer>> = keys
-            .iter()
-            .map(|(name, health)| {
-                Arc::new(KeyPointer {
-                    id: format!("pk_{name}"),
-                    provider: "openai".into(),
-                    name: (*name).into(),
-                    enabled: true,
-                    default: false,
-                    base_url: None,
-                    options: Default::default(),
-                    health: *health,
-                    sealed: None,
-                })
-            })
-            .collect();
-        best(keys.iter(), |key| key.health == Health::Invalid).map(|key| key.name.clone())
-    }
-
-    #[test]
-    fn a_rejected_key_is_passed_over_only_for_another() {
-        use Health::{Invalid, Ok, RateLimited, Unknown, Unreachable};
-        let chosen = |keys: &[(&str, Health)]| chosen(keys).unwrap_or_default();
-        assert_eq!(chosen(&[]), "");
-        assert_eq!(chosen(&[("a", Ok), ("b", Ok)]), "a");
-        assert_eq!(chosen(&[("a", Invalid), ("b", Unknown), ("c", Ok)]), "b");
-        assert_eq!(chosen(&[("a", Invalid)]), "a");
-        assert_eq!(chosen(&[("a", Invalid), ("b", Invalid)]), "a");
-        for passing in [RateLimited, Unreachable, Unknown] {
-            assert_eq!(chosen(&[("a", passing), ("b", Ok)]), "a");
-        }
-    }
 }

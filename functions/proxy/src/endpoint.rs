@@ -2,7 +2,7 @@
 
 use lockgate_host::Method;
 use lockgate_providers::Surface;
-use lockgate_refusal::{Code, Refusal};
+use lockgate_refusal::{Code, Refusal, shown};
 
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,16 +167,6 @@ fn only(methods: &[Method], method: &Method, path: &str) -> Result<(), Refusal> 
 
 fn unknown(path: &str) -> Refusal {
     Refusal::new(Code::NOT_FOUND, format!("There is no {}.", shown(path))).remedy(PASSED)
-}
-
-/// A path for a message: no longer than a line.
-fn shown(text: &str) -> String {
-    if text.chars().count() <= 100 {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(100).collect();
-    short.push('…');
-    short
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A provider's 401 to a request marks its key (FEATURES A6): here at once, and for everybody through the authority.
 //!
 //! The label takes nothing away: a key that is marked is passed over only where another one can serve
-//! (`credential::choose`).
+//! (`lockgate_routing::ready`).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -111,6 +111,7 @@ mod tests {
             default: true,
             base_url: None,
             options: Default::default(),
+            tags: Default::default(),
             health,
             sealed: Some(SealedPointer {
                 version,

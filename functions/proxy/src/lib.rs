@@ -12,6 +12,7 @@ mod endpoint;
 mod failure;
 mod form;
 mod health;
+mod incidents;
 mod log;
 mod models;
 mod skim;
@@ -30,10 +31,11 @@ use lockgate_dialects::embed::Embeddings;
 use lockgate_host::{Answer, AnswerBody, Headers, Host, Incoming, Method, OutboundBody};
 use lockgate_providers::call::Operation;
 use lockgate_refusal::{Code, Refusal, Shape};
+use lockgate_routing::Wanted;
 use lockgate_workspace::{Settings, is_id, new_id};
 
 use admission::{Caller, Freshness};
-use answer::Asked;
+use answer::{Asked, header_value};
 use credential::Credential;
 use endpoint::{BodyKind, Call, Endpoint};
 use failure::Who;
@@ -48,7 +50,15 @@ pub async fn handle<H: Host>(host: &H, request: Incoming<H>) -> Answer<H> {
     let request_id = request_id(host, &request.headers);
     match serve(host, request, request_id.clone()).await {
         Ok(answer) => answer,
-        Err(refusal) => refusal.answer(shape, &request_id),
+        Err(refusal) => {
+            let mut answer = refusal.answer(shape, &request_id);
+            if let Some(route) = &refusal.route {
+                answer
+                    .set
+                    .push(("lockgate-route", header_value(route).into()));
+            }
+            answer
+        }
     }
 }
 
@@ -93,11 +103,13 @@ async fn serve<H: Host>(
         headers: &headers,
     };
     let result = forward(host, &settings, request, body, caller, &draft).await;
-    if let Err(refusal) = &result {
-        draft.refused(refusal);
+    result.map_err(|mut refusal| {
+        // What failed after a route had decided names it, whatever failed.
+        refusal.route = refusal.route.take().or_else(|| draft.routed());
+        draft.refused(&refusal);
         log::push(host, &settings, draft);
-    }
-    result
+        refusal
+    })
 }
 
 /// A request whose caller is known.
@@ -120,12 +132,14 @@ async fn forward<H: Host>(
 ) -> Result<Answer<H>, Refusal> {
     let call = request.call;
     let provider = request.headers.get("lockgate-provider");
+    let route = request.headers.get("lockgate-route");
     // What routing or translation needs is read; the rest is passed on as it arrives.
     let (payload, unread) = match call.body {
         BodyKind::None => (None, None),
         BodyKind::Unread => (None, Some(body)),
-        // Where the provider is named, a form needs no reading, and may be as large as the provider takes.
-        BodyKind::Form if provider.is_some() => (None, Some(body)),
+        // Where the provider is named, a form needs no reading, and may be as large as the provider takes; but where a
+        // configuration is in play, it has a say about models.
+        BodyKind::Form if provider.is_some() && caller.who.plan().is_none() => (None, Some(body)),
         BodyKind::Json | BodyKind::JsonMaybe | BodyKind::Form => {
             surface::check_length(request.headers, settings.max_body)?;
             (Some(host.read(body, settings.max_body).await?), None)
@@ -142,11 +156,19 @@ async fn forward<H: Host>(
     if !caller.holds(host) {
         caller = admission::caller(host, settings, request.key, Freshness::Leased).await?;
     }
+    let wanted = Wanted {
+        model: ask.model.as_deref(),
+        route: route.as_deref(),
+        provider: provider.as_deref(),
+        names: ask.names,
+        surface: Some(call.surface),
+    };
     let (target, credential) = loop {
-        let chosen = match ask.target(call.surface, provider.as_deref(), &caller.snapshot) {
+        draft.undecided();
+        let chosen = match target::target(&caller.who, call.surface, &wanted) {
             Ok(target) => {
                 draft.target(&target);
-                credential::choose(host, settings, &caller, &target)
+                credential::choose(host, settings, &caller, &target, draft)
                     .await
                     .map(|credential| (target, credential))
             }
@@ -168,7 +190,7 @@ async fn forward<H: Host>(
         }
     };
     let whole = match &payload {
-        Some(payload) if target.way != Way::Through => ask.completed(payload.as_ref()),
+        Some(payload) if target.way != Way::Through => ask.completed(&target, payload.as_ref()),
         _ => Cow::default(),
     };
     let body = std::str::from_utf8(&whole).unwrap_or_default();
@@ -180,14 +202,14 @@ async fn forward<H: Host>(
         stream_usage: true,
         body,
         embeddings: Embeddings::default(),
-        warnings: Vec::new(),
+        warnings: credential.warnings.clone(),
     };
     let outgoing = match target.way {
         Way::Count => return counted(host, settings, asked, &credential, draft),
         Way::Translate(from) => {
             let (encoded, stream_usage) = translate::request(from, body, &target)?;
             asked.stream_usage = stream_usage;
-            asked.warnings = encoded.warnings;
+            asked.warnings.extend(encoded.warnings);
             Outgoing {
                 method: Method::POST,
                 operation: Operation::Chat {
@@ -200,7 +222,7 @@ async fn forward<H: Host>(
         }
         Way::Embed => {
             let (encoded, embeddings) = translate::embeddings(body, &target)?;
-            asked.warnings = encoded.warnings;
+            asked.warnings.extend(encoded.warnings);
             asked.embeddings = embeddings;
             Outgoing {
                 method: Method::POST,

@@ -1,5 +1,6 @@
 //! The request log, group-committed: records queue in the isolate as JSON and go to the authority some time after the
-//! response, together with the renewal of leases. A crash loses the log lines younger than a flush, nothing else.
+//! response, together with what the audit log is to know of them and with the renewal of leases. A crash loses the log
+//! lines younger than a flush, nothing else.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -9,12 +10,13 @@ use std::time::Duration;
 
 use lockgate_host::Host;
 use lockgate_refusal::Refusal;
+use lockgate_routing::{NotReady, PassedOver};
 use lockgate_workspace::question::{Question, Records};
 use lockgate_workspace::resource::{Attempt, RequestRecord, Timestamp};
-use lockgate_workspace::snapshot::{Identity, Snapshot};
 use lockgate_workspace::{Settings, ask};
 
 use crate::admission::{self, Caller};
+use crate::incidents::{Event, Incidents, Of};
 use crate::target::Target;
 
 /// Longest time a record waits; half a lease, where that is shorter, so that leases in use are renewed before they end.
@@ -37,9 +39,9 @@ struct Inner {
     path: String,
     at: u64,
     started: u64,
-    identity: Rc<Identity>,
-    snapshot: Rc<Snapshot>,
+    who: Rc<lockgate_routing::Caller>,
     stream: Cell<bool>,
+    route: RefCell<Option<String>>,
     provider: Cell<Option<&'static str>>,
     model: RefCell<Option<String>>,
     provider_key: RefCell<Option<String>>,
@@ -48,6 +50,7 @@ struct Inner {
     provider_status: Cell<Option<u16>>,
     head_ms: Cell<Option<u64>>,
     outcome: Cell<Option<&'static str>>,
+    event: RefCell<Option<Event>>,
 }
 
 impl Draft {
@@ -63,9 +66,9 @@ impl Draft {
             path: path.to_owned(),
             at: host.now_ms(),
             started,
-            identity: caller.identity.clone(),
-            snapshot: caller.snapshot.clone(),
+            who: caller.who.clone(),
             stream: Cell::new(false),
+            route: RefCell::new(None),
             provider: Cell::new(None),
             model: RefCell::new(None),
             provider_key: RefCell::new(None),
@@ -74,6 +77,7 @@ impl Draft {
             provider_status: Cell::new(None),
             head_ms: Cell::new(None),
             outcome: Cell::new(None),
+            event: RefCell::new(None),
         }))
     }
 
@@ -83,16 +87,40 @@ impl Draft {
 
     /// The workspace's id.
     pub(crate) fn workspace(&self) -> &str {
-        &self.0.snapshot.workspace
+        &self.0.who.snapshot.workspace
     }
 
     pub(crate) fn stream(&self, stream: bool) {
         self.0.stream.set(stream);
     }
 
+    /// Nothing is decided yet, or again.
+    pub(crate) fn undecided(&self) {
+        self.0.provider.set(None);
+        *self.0.route.borrow_mut() = None;
+        *self.0.model.borrow_mut() = None;
+        *self.0.event.borrow_mut() = None;
+    }
+
+    /// The route that decided, if one did.
+    pub(crate) fn routed(&self) -> Option<String> {
+        self.0.route.borrow().clone()
+    }
+
+    /// No provider key pays.
+    pub(crate) fn not_ready(&self, not_ready: &NotReady<'_>) {
+        *self.0.event.borrow_mut() = Event::denied(not_ready);
+    }
+
+    /// Another provider key pays than the one that the agent is pinned to.
+    pub(crate) fn passed_over(&self, passed_over: &PassedOver<'_>) {
+        *self.0.event.borrow_mut() = Some(Event::passed_over(passed_over));
+    }
+
     /// Where the request is to go.
     pub(crate) fn target(&self, target: &Target<'_>) {
         self.0.provider.set(Some(target.manifest.slug));
+        *self.0.route.borrow_mut() = target.route.map(str::to_owned);
         *self.0.model.borrow_mut() =
             Some(target.model.to_owned()).filter(|model| !model.is_empty());
     }
@@ -130,6 +158,8 @@ impl Draft {
 
     fn write(&self, milliseconds: u64, out: &mut Vec<u8>) {
         let inner = &*self.0;
+        let identity = &inner.who.identity;
+        let route = inner.route.borrow();
         let model = inner.model.borrow();
         let provider_key = inner.provider_key.borrow();
         let model = model.as_deref().map(Cow::Borrowed);
@@ -150,12 +180,12 @@ impl Draft {
             id: Cow::Borrowed(&inner.request_id),
             at: Timestamp(inner.at),
             milliseconds,
-            gateway_key: Cow::Borrowed(&inner.identity.gateway_key),
-            agent: Cow::Borrowed(&inner.identity.agent),
-            gateway: inner.identity.gateway.as_deref().map(Cow::Borrowed),
-            team: inner.identity.team.as_deref().map(Cow::Borrowed),
+            gateway_key: Cow::Borrowed(&identity.gateway_key),
+            agent: Cow::Borrowed(&identity.agent),
+            gateway: identity.gateway.as_deref().map(Cow::Borrowed),
+            team: identity.team.as_deref().map(Cow::Borrowed),
             path: Cow::Borrowed(&inner.path),
-            route: None,
+            route: route.as_deref().map(Cow::Borrowed),
             credential: provider_key.is_some().then_some(Cow::Borrowed("byok")),
             provider,
             model,
@@ -172,12 +202,35 @@ impl Draft {
             out.truncate(length);
         }
     }
+
+    /// Counts what the audit log is to know.
+    fn tell(&self, incidents: &mut Incidents) {
+        let inner = &*self.0;
+        let Some(event) = inner.event.take() else {
+            return;
+        };
+        let kind = event.of(Of {
+            gateway_key: &inner.who.identity.gateway_key,
+            agent: &inner.who.identity.agent,
+            provider: inner.provider.get().unwrap_or_default(),
+            model: inner.model.borrow().as_deref(),
+            route: inner.route.borrow().as_deref(),
+        });
+        incidents.count(kind, inner.at);
+    }
+}
+
+/// What waits for one workspace.
+#[derive(Default)]
+struct Waiting {
+    /// Records as JSON, a line each.
+    records: Vec<u8>,
+    incidents: Incidents,
 }
 
 #[derive(Default)]
 struct Queue {
-    /// Records as JSON, a line each.
-    waiting: HashMap<String, Vec<u8>>,
+    waiting: HashMap<String, Waiting>,
     /// When the flush that is under way began.
     flushing: Option<u64>,
 }
@@ -190,15 +243,18 @@ thread_local! {
 pub(crate) fn push<H: Host>(host: &H, settings: &Rc<Settings>, draft: Draft) {
     let now = host.monotonic_ms();
     let flush = QUEUE.with_borrow_mut(|queue| {
-        let workspace = &draft.0.snapshot.workspace;
+        let workspace = draft.workspace();
         if !queue.waiting.contains_key(workspace) {
-            queue.waiting.insert(workspace.clone(), Vec::new());
+            queue
+                .waiting
+                .insert(workspace.to_owned(), Waiting::default());
         }
-        if let Some(waiting) = queue.waiting.get_mut(workspace)
-            && waiting.len() < QUEUE_BYTES
-        {
-            draft.write(now.saturating_sub(draft.0.started), waiting);
-            waiting.push(b'\n');
+        if let Some(waiting) = queue.waiting.get_mut(workspace) {
+            draft.tell(&mut waiting.incidents);
+            if waiting.records.len() < QUEUE_BYTES {
+                draft.write(now.saturating_sub(draft.0.started), &mut waiting.records);
+                waiting.records.push(b'\n');
+            }
         }
         let lost = |began: u64| now < began || now - began > LOST_MS;
         let idle = queue.flushing.is_none_or(lost);
@@ -223,35 +279,48 @@ async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
         queue.flushing = None;
         std::mem::take(&mut queue.waiting)
     });
-    for (workspace, records) in waiting {
-        for (n, group) in groups(&records).into_iter().enumerate() {
-            let due = if n == 0 {
-                admission::due(&host, &workspace, RENEWALS)
-            } else {
-                Vec::new()
-            };
-            report(&host, &settings, &workspace, group, due).await;
+    for (workspace, Waiting { records, incidents }) in waiting {
+        let mut incidents = Some(incidents);
+        for group in groups(&records) {
+            match incidents.take() {
+                Some(incidents) => {
+                    let due = admission::due(&host, &workspace, RENEWALS);
+                    report(&host, &settings, &workspace, group, incidents, due).await;
+                }
+                None => {
+                    let nothing = Incidents::default();
+                    report(&host, &settings, &workspace, group, nothing, Vec::new()).await;
+                }
+            }
         }
     }
 }
 
-/// Sends one group with the first renewal in the same hop, then the other renewals. A group that cannot be delivered is
-/// given up: traffic goes before its log.
+/// Sends one group with incidents and the first renewal in the same hop, then the other renewals. A group that cannot be
+/// delivered is given up: traffic goes before its log. Incidents wait for the next flush; they may be counted twice where
+/// only the answer was lost.
 async fn report<H: Host>(
     host: &H,
     settings: &Settings,
     workspace: &str,
     records: Records,
+    incidents: Incidents,
     due: Vec<admission::Renewal>,
 ) {
     let mut due = due.into_iter();
     let first = due.next();
     let question = Question::Report {
         records,
-        incidents: Vec::new(),
+        incidents: incidents.told(),
         admit: first.as_ref().map(admission::Renewal::admit),
     };
     let reported = ask(host, settings, workspace, question).await;
+    if reported.is_err() && !incidents.is_empty() {
+        QUEUE.with_borrow_mut(|queue| {
+            let waiting = queue.waiting.entry(workspace.to_owned()).or_default();
+            waiting.incidents.absorb(incidents);
+        });
+    }
     if let (Ok(answered), Some(renewal)) = (reported, first) {
         // A refusal has forgotten the grant; the next request finds out why.
         let _ = renewal.take(answered.reply);
@@ -264,7 +333,7 @@ async fn report<H: Host>(
     }
 }
 
-/// Cuts queued records into JSON arrays of a bounded size.
+/// Cuts queued records into JSON arrays of a bounded size; one without any where there are none.
 fn groups(records: &[u8]) -> Vec<Records> {
     let mut groups = Vec::new();
     let mut group = String::from("[");
@@ -279,7 +348,7 @@ fn groups(records: &[u8]) -> Vec<Records> {
         }
         group.push_str(record);
     }
-    if group.len() > 1 {
+    if group.len() > 1 || groups.is_empty() {
         group.push(']');
         groups.push(Records::new(group));
     }

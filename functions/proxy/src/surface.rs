@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use lockgate_host::Headers;
 use lockgate_refusal::{Code, Refusal};
+use lockgate_routing::Names;
 
 use crate::endpoint::{BodyKind, Call};
 use crate::form;
@@ -52,6 +53,8 @@ pub(crate) fn check_length<H: Headers>(headers: &H, limit: usize) -> Result<(), 
 pub(crate) struct Ask<'a> {
     /// The model as the client wrote it; `None` where the call has none.
     pub(crate) model: Option<Cow<'a, str>>,
+    /// Whether the call names one.
+    pub(crate) names: Names,
     /// Where it stands in the body.
     model_at: ModelAt,
     pub(crate) stream: bool,
@@ -75,6 +78,7 @@ impl<'a> Ask<'a> {
     pub(crate) fn unread() -> Self {
         Self {
             model: None,
+            names: Names::Never,
             model_at: ModelAt::Unread,
             stream: false,
         }
@@ -94,14 +98,15 @@ impl<'a> Ask<'a> {
         // The path's word counts, as at Azure itself.
         let model = call.deployment.map(Cow::Borrowed).or(ask.model);
         let model = model.filter(|model| !model.is_empty());
-        if model.is_none() && call.body != BodyKind::JsonMaybe {
-            return Err(
-                Refusal::new(Code::INVALID_REQUEST, "The request names no model.")
-                    .param("model")
-                    .remedy("Set `model`, for example to `openai/gpt-4o`."),
-            );
-        }
-        Ok(Self { model, ..ask })
+        let names = match call.body {
+            BodyKind::JsonMaybe => Names::Maybe,
+            _ => Names::Always,
+        };
+        Ok(Self {
+            model,
+            names,
+            ..ask
+        })
     }
 
     fn json(body: &'a [u8]) -> Result<Self, Refusal> {
@@ -126,6 +131,7 @@ impl<'a> Ask<'a> {
         };
         Ok(Self {
             model: skimmed.model,
+            names: Names::Always,
             model_at,
             stream: skimmed.stream,
         })
@@ -146,6 +152,7 @@ impl<'a> Ask<'a> {
             .unwrap_or_default();
         Ok(Self {
             model: Some(Cow::Borrowed(model)),
+            names: Names::Always,
             model_at: ModelAt::Form(at),
             stream: false,
         })
@@ -153,20 +160,19 @@ impl<'a> Ask<'a> {
 
     /// The body with the model as the provider knows it; `None` where it stands there already, or there is none.
     pub(crate) fn rewritten(&self, target: &Target<'_>, body: &[u8]) -> Option<Vec<u8>> {
-        if self.model.is_none() || self.model.as_deref() == Some(target.model) && self.stands() {
+        if target.model.is_empty() || self.model.as_deref() == Some(target.model) && self.stands() {
             return None;
         }
         self.with_model(target.model, body)
     }
 
-    /// The body with the path's model in it where it has none itself, for those who read all of it.
-    pub(crate) fn completed<'b>(&self, body: &'b [u8]) -> Cow<'b, [u8]> {
-        match (&self.model_at, &self.model) {
-            (ModelAt::Absent(_), Some(model)) => self
-                .with_model(model, body)
-                .map_or(Cow::Borrowed(body), Cow::Owned),
-            _ => Cow::Borrowed(body),
+    /// The body with the path's or the route's model in it where it has none itself, for those who read all of it.
+    pub(crate) fn completed<'b>(&self, target: &Target<'_>, body: &'b [u8]) -> Cow<'b, [u8]> {
+        if self.model.is_some() && self.stands() {
+            return Cow::Borrowed(body);
         }
+        self.with_model(self.model.as_deref().unwrap_or(target.model), body)
+            .map_or(Cow::Borrowed(body), Cow::Owned)
     }
 
     fn stands(&self) -> bool {
@@ -239,9 +245,12 @@ mod tests {
         let body = b"{\"model\":\"x\"}";
         let ask = Ask::read(body, &call(BodyKind::Json, Some("d")), None).unwrap();
         assert_eq!(ask.model.as_deref(), Some("d"));
-        let refusal = Ask::read(b"{}", &call(BodyKind::Json, None), None).unwrap_err();
-        assert_eq!(refusal.param.as_deref(), Some("model"));
-        let ask = Ask::read(b"{}", &call(BodyKind::JsonMaybe, None), None).unwrap();
-        assert_eq!(ask.model, None);
+        for (body, names) in [
+            (BodyKind::Json, Names::Always),
+            (BodyKind::JsonMaybe, Names::Maybe),
+        ] {
+            let ask = Ask::read(b"{\"model\":\"\"}", &call(body, None), None).unwrap();
+            assert_eq!((ask.model, ask.names), (None, names));
+        }
     }
 }

@@ -63,6 +63,8 @@ codes! {
     REQUEST_TOO_LARGE = "request_too_large", 413;
     /// No usable key for the provider.
     PROVIDER_NOT_READY = "provider_not_ready", 424;
+    /// The one provider key that an agent is pinned to is gone.
+    PROVIDER_KEY_PINNED_MISSING = "provider_key_pinned_missing", 424;
     /// The provider said 401 or 403.
     PROVIDER_KEY_REJECTED = "provider_key_rejected", 424;
     /// The provider's account is out of credit or quota.

@@ -15,6 +15,20 @@ use serde_json::{Map, Value, json};
 
 pub use code::Code;
 
+/// Characters of somebody's text that a message repeats.
+const SHOWN: usize = 100;
+
+/// Somebody's text for a message: no longer than a line, and without control characters.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let mut plain = text.chars().filter(|c| !c.is_control());
+    let mut short: String = plain.by_ref().take(SHOWN).collect();
+    if plain.next().is_some() {
+        short.push('…');
+    }
+    short
+}
+
 /// Whose error object a client of this path expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -110,6 +124,13 @@ impl Refusal {
         self
     }
 
+    /// Names the route.
+    #[must_use]
+    pub fn route(mut self, name: &str) -> Self {
+        self.route = Some(name.to_owned());
+        self
+    }
+
     /// Names the provider.
     #[must_use]
     pub fn provider(mut self, slug: &str) -> Self {
@@ -193,5 +214,18 @@ impl Refusal {
             set,
             body: AnswerBody::Bytes(self.object(shape, request_id).to_string().into_bytes()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn what_is_repeated_fits_on_a_line() {
+        assert_eq!(shown("gpt-4o"), "gpt-4o");
+        assert_eq!(shown("a\r\n\u{1b}b"), "ab");
+        assert_eq!(shown(&"é".repeat(100)), "é".repeat(100));
+        assert_eq!(shown(&"é".repeat(101)), format!("{}…", "é".repeat(100)));
     }
 }

@@ -14,12 +14,10 @@
 use std::fmt;
 
 use lockgate_providers::{Manifest, all, find};
+use lockgate_refusal::shown;
 use thiserror::Error;
 
 use lockgate_glob::glob;
-
-/// At most so many characters of a client's model name are repeated in an error.
-const ECHO_CHARS: usize = 100;
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,16 +138,8 @@ fn unresolved(model: &str, enabled: &[&str]) -> Unresolved {
         .iter()
         .partition(|manifest| has_key(manifest, enabled));
     let slugs = |manifests: Vec<&'static Manifest>| manifests.iter().map(|m| m.slug).collect();
-    let mut shown: String = model
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(ECHO_CHARS)
-        .collect();
-    if model.chars().nth(ECHO_CHARS).is_some() {
-        shown.push('…');
-    }
     Unresolved {
-        model: shown,
+        model: shown(model),
         enabled: slugs(with_key),
         others: slugs(without),
     }

@@ -1,0 +1,253 @@
+//! Whether a target can be used by a caller now: which provider key pays, or why none does (FEATURES B4, B7).
+//!
+//! The reasons in their order (API.md, “Decisions of access, limits and money”): every key that comes into question is
+//! disabled; the agent has no role; policy denies; tags differ; the provider waits for its first key; there is no key.
+
+use std::sync::Arc;
+
+use lockgate_access::{Judgement, judge, judge_absent};
+use lockgate_workspace::plan::CredentialKind;
+use lockgate_workspace::resource::{Pin, PinMode};
+use lockgate_workspace::snapshot::KeyPointer;
+
+use crate::caller::{Caller, facts, named};
+use crate::target::Target;
+
+/// The provider key that pays.
+#[derive(Debug, Clone, Copy)]
+pub struct Ready<'a> {
+    /// It.
+    pub key: &'a Arc<KeyPointer>,
+    /// The soft pin that asked for another one.
+    pub passed_over: Option<PassedOver<'a>>,
+}
+
+/// A soft pin whose key cannot serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassedOver<'a> {
+    /// It.
+    pub pin: &'a Pin,
+    /// What is the matter with its key: it is disabled, or it is gone.
+    pub reason: Reason,
+}
+
+/// Why no provider key pays: a word of FEATURES B4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Every key that comes into question is disabled.
+    Inactive,
+    /// The agent has no role.
+    NoRoleAttached,
+    /// No statement allows a key, or one denies it.
+    DeniedByPolicy,
+    /// A statement would allow a key, if tags were equal.
+    TagMismatch,
+    /// The provider is listed and waits for its first key.
+    Seeded,
+    /// There is no key.
+    MissingProviderKey,
+}
+
+impl Reason {
+    /// Each of them, in their order.
+    pub const ALL: [Self; 6] = [
+        Self::Inactive,
+        Self::NoRoleAttached,
+        Self::DeniedByPolicy,
+        Self::TagMismatch,
+        Self::Seeded,
+        Self::MissingProviderKey,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::NoRoleAttached => "no_role_attached",
+            Self::DeniedByPolicy => "denied_by_policy",
+            Self::TagMismatch => "tag_mismatch",
+            Self::Seeded => "seeded",
+            Self::MissingProviderKey => "missing_provider_key",
+        }
+    }
+
+    /// Whether policy says no, as opposed to something that is missing.
+    #[must_use]
+    pub fn denies(self) -> bool {
+        matches!(
+            self,
+            Self::NoRoleAttached | Self::DeniedByPolicy | Self::TagMismatch
+        )
+    }
+}
+
+/// No provider key pays.
+#[derive(Debug, Clone, Copy)]
+pub struct NotReady<'a> {
+    /// Why.
+    pub reason: Reason,
+    /// The key that it is about, where it is about one.
+    pub key: Option<&'a KeyPointer>,
+    pub(crate) hold: Hold<'a>,
+}
+
+/// What leaves a choice of keys, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold<'a> {
+    /// All keys of the provider come into question.
+    Free,
+    /// The target names its key.
+    Named(&'a str),
+    /// The agent is pinned to one.
+    Pinned(&'a Pin),
+    /// The target is paid for by the platform.
+    Managed,
+}
+
+impl<'a> Hold<'a> {
+    /// What holds for a target, and the soft pin that does not. A target that names its key itself is above a pin.
+    fn of(caller: &'a Caller, target: &Target<'a>) -> (Self, Option<PassedOver<'a>>) {
+        if let Some(planned) = target.planned {
+            if planned.credential == CredentialKind::Managed {
+                return (Self::Managed, None);
+            }
+            if let Some(key) = &planned.provider_key {
+                return (Self::Named(key), None);
+            }
+        }
+        let mut pins = caller.identity.pins.iter();
+        let Some(pin) = pins.find(|pin| pin.provider == target.manifest.slug) else {
+            return (Self::Free, None);
+        };
+        let pinned = Self::Pinned(pin);
+        if pin.mode == PinMode::Hard {
+            return (pinned, None);
+        }
+        let reason = match candidates(caller, target, pinned).next() {
+            Some((_, key)) if key.enabled => return (pinned, None),
+            Some(_) => Reason::Inactive,
+            None => Reason::MissingProviderKey,
+        };
+        (Self::Free, Some(PassedOver { pin, reason }))
+    }
+
+    fn takes(self, key: &KeyPointer) -> bool {
+        match self {
+            Self::Free => true,
+            Self::Named(named) => key.id == named || key.name == named,
+            Self::Pinned(pin) => key.id == pin.provider_key,
+            Self::Managed => false,
+        }
+    }
+}
+
+/// The keys that come into question with their places in the snapshot, the provider's default first, then by name. An
+/// enabled key without the secret that its provider needs is as good as not there.
+fn candidates<'a>(
+    caller: &'a Caller,
+    target: &Target<'a>,
+    hold: Hold<'a>,
+) -> impl Iterator<Item = (usize, &'a Arc<KeyPointer>)> {
+    let manifest = target.manifest;
+    caller
+        .snapshot
+        .keys
+        .iter()
+        .enumerate()
+        .filter(move |(_, key)| key.provider == manifest.slug && hold.takes(key))
+        .filter(move |(_, key)| !key.enabled || key.sealed.is_some() || !manifest.needs_key())
+}
+
+/// Chooses the key: of those that come into question, are enabled and allowed, the first that the provider has not
+/// `rejected`, else the first. Nothing is allocated where there is one.
+///
+/// # Errors
+/// [`NotReady`] with the first of the reasons that hold.
+pub fn ready<'a>(
+    caller: &'a Caller,
+    target: &Target<'a>,
+    rejected: impl Fn(&KeyPointer) -> bool,
+) -> Result<Ready<'a>, NotReady<'a>> {
+    let (hold, passed_over) = Hold::of(caller, target);
+    let mut ask = caller.policy.ask(named(target.model));
+    let allowed = candidates(caller, target, hold)
+        .filter(|(place, key)| key.enabled && ask.allows(*place))
+        .map(|(_, key)| key);
+    match best(allowed, rejected) {
+        Some(key) => Ok(Ready { key, passed_over }),
+        None => {
+            let (reason, key) = why(caller, target, hold);
+            Err(NotReady { reason, key, hold })
+        }
+    }
+}
+
+/// The first key that is not rejected, else the first.
+fn best<'a>(
+    keys: impl Iterator<Item = &'a Arc<KeyPointer>>,
+    rejected: impl Fn(&KeyPointer) -> bool,
+) -> Option<&'a Arc<KeyPointer>> {
+    let mut first = None;
+    for key in keys {
+        if !rejected(key) {
+            return Some(key);
+        }
+        first.get_or_insert(key);
+    }
+    first
+}
+
+/// Why no key may be used, and the key that it is about.
+fn why<'a>(
+    caller: &'a Caller,
+    target: &Target<'a>,
+    hold: Hold<'a>,
+) -> (Reason, Option<&'a KeyPointer>) {
+    if hold == Hold::Managed {
+        return (Reason::MissingProviderKey, None);
+    }
+    let keys: Vec<&KeyPointer> = candidates(caller, target, hold)
+        .map(|(_, key)| &**key)
+        .collect();
+    let enabled = || keys.iter().copied().filter(|key| key.enabled);
+    let first = enabled().next();
+    if first.is_none() && !keys.is_empty() {
+        return (Reason::Inactive, keys.first().copied());
+    }
+    let slug = target.manifest.slug;
+    if caller.enforced() {
+        if !caller.policy.has_roles() {
+            return (Reason::NoRoleAttached, first);
+        }
+        let roles = || caller.snapshot.attached(&caller.identity);
+        let (circumstances, model) = (caller.circumstances(), named(target.model));
+        let is = |wanted: Judgement| {
+            enabled().find(|key| judge(roles(), &circumstances, model, &facts(key)) == wanted)
+        };
+        if first.is_none() {
+            match judge_absent(roles(), &circumstances, model, slug) {
+                Judgement::Allowed => {}
+                Judgement::TagMismatch => return (Reason::TagMismatch, None),
+                Judgement::Denied | Judgement::NoStatement => {
+                    return (Reason::DeniedByPolicy, None);
+                }
+            }
+        } else if let Some(key) = is(Judgement::Denied) {
+            return (Reason::DeniedByPolicy, Some(key));
+        } else if let Some(key) = is(Judgement::TagMismatch) {
+            return (Reason::TagMismatch, Some(key));
+        } else {
+            return (Reason::DeniedByPolicy, first);
+        }
+    }
+    // An entry waits for its first key only while there is none, and a pin has had one.
+    let waits = caller.snapshot.seeded.iter().any(|seeded| seeded == slug)
+        && !matches!(hold, Hold::Pinned(_))
+        && !caller.snapshot.keys.iter().any(|key| key.provider == slug);
+    if waits {
+        (Reason::Seeded, None)
+    } else {
+        (Reason::MissingProviderKey, None)
+    }
+}

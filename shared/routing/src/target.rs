@@ -1,0 +1,332 @@
+//! Which target a request gets: the order of API.md, from the routes of the configuration in play on.
+//!
+//! What API.md leaves open is decided so:
+//! - A route is named by its `name`, else by its `task`.
+//! - A header that names the provider (`lockgate-provider`) counts where no route takes the request: then the model is
+//!   that provider's.
+//! - A call that names no model (files, batches) goes to the provider of the route that it names, else to the one that
+//!   the header names, else to the only one that can take it. A configuration that serves no models outside its routes
+//!   lets such a call go to the providers of its targets only.
+
+use std::cmp::Reverse;
+
+use lockgate_glob::glob;
+use lockgate_providers::{Manifest, Surface, find};
+use lockgate_refusal::{Code, Refusal, shown};
+use lockgate_workspace::plan::{Plan, PlanTarget, Route};
+
+use crate::{Caller, resolve};
+
+/// A model of this form names a route.
+const ROUTE: &str = "route:";
+/// Routes that an error lists.
+const LISTED: usize = 20;
+
+/// What a request asks for, as it says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The model.
+    pub model: Option<&'a str>,
+    /// The route (`lockgate-route`).
+    pub route: Option<&'a str>,
+    /// The provider (`lockgate-provider`).
+    pub provider: Option<&'a str>,
+    /// Whether it is a call that names a model.
+    pub names: Names,
+    /// What the provider must have where no model says which one is meant.
+    pub surface: Option<Surface>,
+}
+
+/// Whether a call names a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// It has to, unless a route does.
+    Always,
+    /// It may.
+    Maybe,
+    /// It has no place for one.
+    Never,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The provider.
+    pub manifest: &'static Manifest,
+    /// The model as the provider is to see it; empty where the call has none.
+    pub model: &'a str,
+    /// The route that decided.
+    pub route: Option<&'a str>,
+    /// The target of the configuration that this is.
+    pub(crate) planned: Option<&'a PlanTarget>,
+}
+
+/// Finds the target. Access is not judged here. Where no configuration is in play, nothing is allocated.
+///
+/// # Errors
+/// 404 where nothing serves what is asked for, 400 where the request does not say what it needs to.
+pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>, Refusal> {
+    let model = wanted.model.filter(|model| !model.is_empty());
+    let (model, route) = match model.and_then(|model| model.strip_prefix(ROUTE)) {
+        Some(name) => (None, Some(name)),
+        None => (model, None),
+    };
+    let wanted = Wanted {
+        model,
+        route: wanted.route.filter(|name| !name.is_empty()).or(route),
+        ..*wanted
+    };
+    let plan = caller.plan();
+    if let Some(name) = wanted.route {
+        let route = plan.and_then(|plan| Some((plan, find_route(plan, name)?)));
+        let (plan, route) = route.ok_or_else(|| no_route(caller, name))?;
+        return by_route(plan, route, &wanted);
+    }
+    let Some(model) = wanted.model else {
+        return without_model(caller, &wanted);
+    };
+    if let Some(plan) = plan {
+        let fits = |route: &&Route| route.models.iter().any(|pattern| glob(pattern, model));
+        if let Some(route) = plan.routes.iter().find(fits) {
+            return by_route(plan, route, &wanted);
+        }
+        if let Some(target) = by_own_model(plan, model) {
+            return Ok(target);
+        }
+        if !plan.direct_models {
+            return Err(outside(caller, plan, &format!("model `{}`", shown(model))).param("model"));
+        }
+    }
+    if let Some(slug) = wanted.provider {
+        let manifest = known(slug)?;
+        return Ok(direct(manifest, at(manifest, model)));
+    }
+    let resolved = resolve(model, &caller.providers)
+        .map_err(|error| Refusal::new(Code::MODEL_NOT_FOUND, error.to_string()).param("model"))?;
+    Ok(direct(resolved.manifest, resolved.model))
+}
+
+fn direct<'a>(manifest: &'static Manifest, model: &'a str) -> Target<'a> {
+    Target {
+        manifest,
+        model,
+        route: None,
+        planned: None,
+    }
+}
+
+/// The model without the slug of the provider that it goes to, unless that provider lists it so.
+fn at<'a>(manifest: &Manifest, model: &'a str) -> &'a str {
+    match model.split_once('/') {
+        Some((slug, rest))
+            if slug == manifest.slug && !rest.is_empty() && manifest.model(model).is_none() =>
+        {
+            rest
+        }
+        _ => model,
+    }
+}
+
+fn find_route<'a>(plan: &'a Plan, name: &str) -> Option<&'a Route> {
+    let mut routes = plan.routes.iter();
+    let by_name = routes.find(|route| route.name == name);
+    by_name.or_else(|| {
+        let mut routes = plan.routes.iter();
+        routes.find(|route| route.task.as_deref() == Some(name))
+    })
+}
+
+/// The route's first target: of those whose provider it allows, the one of the lowest priority, among equals the
+/// heaviest.
+fn by_route<'a>(
+    plan: &'a Plan,
+    route: &'a Route,
+    wanted: &Wanted<'a>,
+) -> Result<Target<'a>, Refusal> {
+    let allowed = |target: &PlanTarget| match &route.allow_providers {
+        Some(slugs) => slugs.contains(&target.provider),
+        None => true,
+    };
+    let usable = route.targets.iter().filter_map(|place| {
+        let planned = plan.targets.get(place.target)?;
+        let manifest = find(&planned.provider)?;
+        allowed(planned).then_some((place, planned, manifest))
+    });
+    let first = usable.min_by_key(|(place, ..)| (place.priority, Reverse(place.weight)));
+    let Some((_, planned, manifest)) = first else {
+        let message = format!("Route `{}` has no target that it may use.", route.name);
+        return Err(Refusal::new(Code::ROUTE_NOT_FOUND, message)
+            .route(&route.name)
+            .remedy("Give it a target whose provider is among its `allow_providers`."));
+    };
+    let own = planned.model.as_deref().filter(|model| !model.is_empty());
+    let model = match (wanted.names, own, wanted.model) {
+        (Names::Never, ..) => "",
+        (_, Some(model), _) => model,
+        (_, None, Some(asked)) => at(manifest, asked),
+        (Names::Maybe, None, None) => "",
+        (Names::Always, None, None) => {
+            let message = format!(
+                "Route `{}` leaves the model to the request, which names none.",
+                route.name
+            );
+            return Err(Refusal::new(Code::INVALID_REQUEST, message)
+                .route(&route.name)
+                .param("model")
+                .remedy("Name one beside the route, or give the route's target a model."));
+        }
+    };
+    Ok(Target {
+        manifest,
+        model,
+        route: Some(&route.name),
+        planned: Some(planned),
+    })
+}
+
+/// A configuration with targets and no routes serves each target under its own model.
+fn by_own_model<'a>(plan: &'a Plan, model: &str) -> Option<Target<'a>> {
+    if !plan.routes.is_empty() {
+        return None;
+    }
+    plan.targets.iter().find_map(|planned| {
+        let own = planned.model.as_deref().filter(|own| *own == model)?;
+        let mut target = direct(find(&planned.provider)?, own);
+        target.planned = Some(planned);
+        Some(target)
+    })
+}
+
+fn without_model<'a>(caller: &Caller, wanted: &Wanted<'a>) -> Result<Target<'a>, Refusal> {
+    if wanted.names == Names::Always {
+        return Err(
+            Refusal::new(Code::INVALID_REQUEST, "The request names no model.")
+                .param("model")
+                .remedy("Set `model`, for example to `openai/gpt-4o`."),
+        );
+    }
+    let confined = caller.plan().filter(|plan| !plan.direct_models);
+    let within = |slug: &str| {
+        confined.is_none_or(|plan| plan.targets.iter().any(|target| target.provider == slug))
+    };
+    if let Some(slug) = wanted.provider {
+        let manifest = known(slug)?;
+        return match confined.filter(|_| !within(slug)) {
+            Some(plan) => Err(outside(caller, plan, manifest.title).param("lockgate-provider")),
+            None => Ok(direct(manifest, "")),
+        };
+    }
+    let serves = |manifest: &Manifest| wanted.surface.is_none_or(|s| manifest.serves(s));
+    let slugs = caller.providers.iter().filter(|slug| within(slug));
+    let mut able = slugs.filter_map(|slug| find(slug)).filter(|m| serves(m));
+    let what = wanted.surface.map_or("calls of this kind", Surface::title);
+    match (able.next(), able.next()) {
+        (Some(only), None) => Ok(direct(only, "")),
+        (None, _) => Err(Refusal::new(
+            Code::PROVIDER_NOT_READY,
+            format!("No provider with a key in this workspace has {what}."),
+        )
+        .reason("missing_provider_key")
+        .remedy("Add a key of a provider that has, such as OpenAI.")),
+        (Some(first), Some(second)) => {
+            let slugs: Vec<&str> = [first, second]
+                .into_iter()
+                .chain(able)
+                .map(|m| m.slug)
+                .collect();
+            Err(Refusal::new(
+                Code::INVALID_REQUEST,
+                format!(
+                    "The call names no model, and several providers have {what}: {}.",
+                    slugs.join(", ")
+                ),
+            )
+            .param("lockgate-provider")
+            .remedy("Name one in the header `lockgate-provider`."))
+        }
+    }
+}
+
+fn known(slug: &str) -> Result<&'static Manifest, Refusal> {
+    find(slug).ok_or_else(|| {
+        Refusal::new(
+            Code::INVALID_REQUEST,
+            format!("There is no provider `{}`.", shown(slug)),
+        )
+        .param("lockgate-provider")
+        .remedy("GET /api/providers lists the providers there are.")
+    })
+}
+
+fn no_route(caller: &Caller, name: &str) -> Refusal {
+    let name = shown(name);
+    let (message, remedy) = match (caller.configuration(), caller.plan()) {
+        (Some(live), Some(plan)) if !plan.routes.is_empty() => (
+            format!(
+                "Configuration `{}` has no route `{name}`. It has {}.",
+                live.name,
+                routes(plan)
+            ),
+            "Name one of them, or add the route to the configuration.",
+        ),
+        (Some(live), Some(_)) => (
+            format!(
+                "Configuration `{}` has no routes, so no `{name}`.",
+                live.name
+            ),
+            "Add the route to the configuration, or name a model.",
+        ),
+        (Some(live), None) => (
+            format!(
+                "There is no route `{name}`: no version of configuration `{}` has been applied yet.",
+                live.name
+            ),
+            "Apply its draft, or name a model.",
+        ),
+        (None, _) => (
+            format!(
+                "There is no route `{name}`: this gateway key is bound to no configuration, and its workspace has no default one."
+            ),
+            "Bind the gateway key to a configuration that has the route, or name a model.",
+        ),
+    };
+    Refusal::new(Code::ROUTE_NOT_FOUND, message).remedy(remedy)
+}
+
+/// The configuration serves nothing outside its routes, and `what` is outside.
+fn outside(caller: &Caller, plan: &Plan, what: &str) -> Refusal {
+    let name = caller.configuration().map_or("", |live| live.name.as_str());
+    let has = if plan.routes.is_empty() {
+        "no routes".to_owned()
+    } else {
+        routes(plan)
+    };
+    let message = format!(
+        "Configuration `{name}` serves {what} by none of its routes and nothing beside them. It has {has}."
+    );
+    Refusal::new(Code::MODEL_NOT_FOUND, message).remedy(
+        "Name a model of one of them, or set `gateway.direct_models: allow` in the configuration.",
+    )
+}
+
+/// The routes with what they take, for a message.
+fn routes(plan: &Plan) -> String {
+    let mut listed: Vec<String> = plan
+        .routes
+        .iter()
+        .take(LISTED)
+        .map(|route| {
+            let task = route.task.iter().map(|task| format!("task {task}"));
+            let takes: Vec<String> = route.models.iter().cloned().chain(task).collect();
+            if takes.is_empty() {
+                format!("`{}`", route.name)
+            } else {
+                format!("`{}` ({})", route.name, takes.join(", "))
+            }
+        })
+        .collect();
+    if plan.routes.len() > LISTED {
+        listed.push(format!("{} more", plan.routes.len() - LISTED));
+    }
+    format!("the routes {}", listed.join(", "))
+}
