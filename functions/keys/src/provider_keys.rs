@@ -45,6 +45,7 @@ struct Patch {
     tags: Option<RawTags>,
     default: Option<bool>,
     enabled: Option<bool>,
+    managed_by: Option<ManagedBy>,
 }
 
 #[derive(Deserialize)]
@@ -308,6 +309,7 @@ async fn change<H: Host>(
         tags,
         default: body.default,
         enabled: body.enabled,
+        managed_by: body.managed_by,
     };
     Ok(one(200, &found(call.ask(question).await?)?))
 }
@@ -331,6 +333,7 @@ pub(crate) async fn tags<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respon
         tags: None,
         default: None,
         enabled: None,
+        managed_by: None,
     };
     change(call, id, body, Some(tags)).await
 }

@@ -321,6 +321,8 @@ pub enum Question {
         default: Option<bool>,
         /// Enable or disable it.
         enabled: Option<bool>,
+        /// New manager.
+        managed_by: Option<ManagedBy>,
     },
     /// Replaces a provider key's secret.
     RotateProviderKey {
@@ -752,13 +754,17 @@ pub enum Denial {
 
 /// What the error says: that there is a way, and which.
 fn declaratively(kind: &str, name: &str, configuration: Option<&(String, String)>) -> String {
-    let (id, by) = match configuration {
-        Some((id, name)) => (id.as_str(), format!(" by the configuration “{name}”")),
-        None => ("{id}", String::new()),
+    let (id, by, or) = match configuration {
+        Some((id, name)) => (id.as_str(), format!(" by the configuration “{name}”"), ""),
+        None => (
+            "{id}",
+            String::new(),
+            "; no document declares it, so a PATCH of {\"managed_by\":\"manual\"} alone hands it back to people",
+        ),
     };
     format!(
         "the {kind} “{name}” is managed declaratively{by}, so live edits are refused: change the document's draft \
-         (PUT /api/configurations/{id}/draft), then apply it (POST /api/configurations/{id}/apply)"
+         (PUT /api/configurations/{id}/draft), then apply it (POST /api/configurations/{id}/apply){or}"
     )
 }
 

@@ -9,6 +9,10 @@ mod callers;
 mod provider_keys;
 #[path = "authority/requests.rs"]
 mod requests;
+#[path = "authority/roles.rs"]
+mod roles;
+#[path = "authority/seeds.rs"]
+mod seeds;
 #[path = "support/sqlite.rs"]
 mod sqlite;
 #[path = "authority/store.rs"]
@@ -20,11 +24,14 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use lockgate_workspace::authority;
+use lockgate_workspace::plan::Plan;
 use lockgate_workspace::question::{
-    Admission, Admit, Change, Denial, Envelope, Kind, Outcome, Page, Question, Reply, SealedVersion,
+    Admission, Admit, Change, Declared, Denial, Envelope, Kind, Outcome, Page, Question, Reply,
+    SealedVersion,
 };
 use lockgate_workspace::resource::{
-    Access, Agent, Gateway, GatewayKey, Health, ManagedBy, Pin, ProviderKey, Timestamp,
+    Access, Agent, Configuration, Draft, Gateway, GatewayKey, Health, ManagedBy, Pin, ProviderKey,
+    Timestamp,
 };
 use lockgate_workspace::snapshot::Snapshot;
 use lockgate_workspace::tags::Tags;
@@ -292,6 +299,51 @@ fn revoke(reference: &str) -> Question {
         reference: reference.into(),
         expect: None,
     }
+}
+
+/// Makes a configuration and applies it, with agents that it declares.
+fn configuration(store: &Store, id: &str, name: &str, agents: &[&str]) {
+    configuration_in(store, DEFAULT_WORKSPACE, (id, name), agents);
+}
+
+fn configuration_in(store: &Store, object: &str, (id, name): (&str, &str), agents: &[&str]) {
+    let ask = |question| store.ask_in(object, question).unwrap();
+    let draft = Draft {
+        document: Some("draft".into()),
+        based_on: 0,
+        written_by: String::new(),
+        written_at: Timestamp(START),
+    };
+    let made = Configuration {
+        id: id.into(),
+        name: name.into(),
+        tags: tags("environment", name),
+        version: 0,
+        document: None,
+        draft: Some(draft),
+        managed_by: ManagedBy::Manual,
+        created_at: Timestamp(START),
+        applied_at: None,
+        revision: 0,
+    };
+    ask(Question::CreateConfiguration(made));
+    let declared = Declared {
+        agents: agents
+            .iter()
+            .map(|name| agent(&format!("agent_{name}"), name))
+            .collect(),
+        ..Declared::default()
+    };
+    let apply = Question::ApplyConfiguration {
+        id: id.into(),
+        expect: 1,
+        expected_version: 0,
+        document: "draft".into(),
+        plan: Plan::default(),
+        declared,
+        restores: None,
+    };
+    ask(apply);
 }
 
 fn page(limit: u32) -> Page {

@@ -10,7 +10,7 @@ use super::admit::touch;
 use super::cells::{Cells, json, taken, word};
 use super::gateway_keys::unused;
 use super::provider_keys;
-use super::stored::{Stored, editable, find, get, remove};
+use super::stored::{Stored, editable, find, get, patchable, remove};
 
 impl Stored for Agent {
     const KIND: Kind = Kind::Agent;
@@ -81,6 +81,23 @@ pub(super) struct Patch {
     pub(super) managed_by: Option<ManagedBy>,
 }
 
+impl Patch {
+    /// Whether it does nothing but make people the managers.
+    fn hands_back(&self) -> bool {
+        let Self {
+            name: None,
+            tags: None,
+            roles: None,
+            pins: None,
+            managed_by: Some(ManagedBy::Manual),
+        } = self
+        else {
+            return false;
+        };
+        true
+    }
+}
+
 pub(super) fn patch(
     tx: &mut dyn Tx,
     workspace: &str,
@@ -88,7 +105,7 @@ pub(super) fn patch(
     expect: Option<u64>,
     patch: Patch,
 ) -> Result<Reply, Denial> {
-    let agent: Agent = editable(tx, workspace, reference, expect)?;
+    let agent: Agent = patchable(tx, workspace, reference, expect, patch.hands_back())?;
     let roles = match patch.roles {
         Some(roles) => role_ids(tx, workspace, &roles)?,
         None => agent.roles,

@@ -9,7 +9,7 @@ use crate::tags::Tags;
 use super::admit::touch;
 use super::cells::{Cells, json, taken, word};
 use super::gateway_keys::unused;
-use super::stored::{Stored, editable, get, remove};
+use super::stored::{Stored, editable, get, patchable, remove};
 
 impl Stored for Gateway {
     const KIND: Kind = Kind::Gateway;
@@ -74,7 +74,8 @@ pub(super) fn patch(
     tags: Option<Tags>,
     managed_by: Option<ManagedBy>,
 ) -> Result<Reply, Denial> {
-    let gateway: Gateway = editable(tx, workspace, reference, expect)?;
+    let hands_back = (&name, &tags, managed_by) == (&None, &None, Some(ManagedBy::Manual));
+    let gateway: Gateway = patchable(tx, workspace, reference, expect, hands_back)?;
     let changed = Gateway {
         name: name.unwrap_or(gateway.name),
         tags: tags.unwrap_or(gateway.tags),

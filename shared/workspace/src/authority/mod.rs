@@ -265,6 +265,7 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
             tags,
             default,
             enabled,
+            managed_by,
         } => provider_keys::patch(
             tx,
             object,
@@ -275,6 +276,7 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
                 tags,
                 default,
                 enabled,
+                managed_by,
             },
         ),
         Question::RotateProviderKey { id, expect, sealed } => {

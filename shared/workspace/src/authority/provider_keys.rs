@@ -8,7 +8,7 @@ use crate::tags::Tags;
 
 use super::admit::{POINTERS, pointer, touch};
 use super::cells::{self, Cells, expect_revision, json, not_found, taken, word};
-use super::stored::declarative;
+use super::stored::undeclared;
 
 const KIND: &str = "provider key";
 const COLUMNS: &str = "id, provider, name, masked, version, base_url, options, is_default, enabled, tags, health, \
@@ -180,6 +180,24 @@ pub(super) struct Patch {
     pub(super) tags: Option<Tags>,
     pub(super) default: Option<bool>,
     pub(super) enabled: Option<bool>,
+    pub(super) managed_by: Option<ManagedBy>,
+}
+
+impl Patch {
+    /// Whether it does nothing but make people the managers.
+    fn hands_back(&self) -> bool {
+        let Self {
+            name: None,
+            tags: None,
+            default: None,
+            enabled: None,
+            managed_by: Some(ManagedBy::Manual),
+        } = self
+        else {
+            return false;
+        };
+        true
+    }
 }
 
 pub(super) fn patch(
@@ -189,21 +207,21 @@ pub(super) fn patch(
     expect: Option<u64>,
     patch: Patch,
 ) -> Result<Reply, Denial> {
-    let key = editable(find(tx, workspace, reference)?)?;
-    expect_revision(expect, key.revision)?;
+    let key = editable(tx, workspace, reference, expect, patch.hands_back())?;
     let name = patch.name.unwrap_or_else(|| key.name.clone());
     if patch.default == Some(true) {
         undefault(tx, workspace, &key.provider)?;
     }
     tx.query(
-        "UPDATE provider_keys SET name = ?2, tags = ?3, is_default = ?4, enabled = ?5, revision = revision + 1
-         WHERE id = ?1",
+        "UPDATE provider_keys SET name = ?2, tags = ?3, is_default = ?4, enabled = ?5, managed_by = ?6,
+         revision = revision + 1 WHERE id = ?1",
         &[
             key.id.as_str().into(),
             name.as_str().into(),
             json(&patch.tags.unwrap_or(key.tags)),
             patch.default.unwrap_or(key.default).into(),
             patch.enabled.unwrap_or(key.enabled).into(),
+            word(&patch.managed_by.unwrap_or(key.managed_by)),
         ],
     )
     .map_err(|e| taken(e, &format!("{} key", key.provider), &name))?;
@@ -245,8 +263,7 @@ pub(super) fn delete(
     reference: &str,
     expect: Option<u64>,
 ) -> Result<Reply, Denial> {
-    let key = editable(find(tx, workspace, reference)?)?;
-    expect_revision(expect, key.revision)?;
+    let key = editable(tx, workspace, reference, expect, false)?;
     let rows = tx.query(
         "DELETE FROM provider_key_versions WHERE provider_key = ?1 RETURNING entry",
         &[key.id.as_str().into()],
@@ -348,11 +365,20 @@ fn undefault(tx: &mut dyn Tx, workspace: &str, provider: &str) -> Result<(), Sto
     .map(|_| ())
 }
 
-fn editable(key: ProviderKey) -> Result<ProviderKey, Denial> {
-    match key.managed_by {
-        ManagedBy::Manual => Ok(key),
-        ManagedBy::Declarative => Err(declarative(KIND, &key.name)),
+/// A key that a live edit may change, in the revision that the asker has seen.
+fn editable(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    reference: &str,
+    expect: Option<u64>,
+    hands_back: bool,
+) -> Result<ProviderKey, Denial> {
+    let key = find(tx, workspace, reference)?;
+    if key.managed_by == ManagedBy::Declarative {
+        undeclared(tx, workspace, (KIND, &key.id, &key.name), hands_back)?;
     }
+    expect_revision(expect, key.revision)?;
+    Ok(key)
 }
 
 pub(super) fn entries(rows: Vec<lockgate_host::Row>) -> Result<Vec<String>, StoreError> {

@@ -9,7 +9,7 @@ use crate::resource::{Agent, ManagedBy, Role};
 use super::admit::touch;
 use super::agents;
 use super::cells::{Cells, json, taken, word};
-use super::stored::{Stored, editable, get, remove};
+use super::stored::{Stored, editable, get, patchable, remove};
 
 impl Stored for Role {
     const KIND: Kind = Kind::Role;
@@ -74,7 +74,8 @@ pub(super) fn patch(
     statements: Option<Vec<Statement>>,
     managed_by: Option<ManagedBy>,
 ) -> Result<Reply, Denial> {
-    let role: Role = editable(tx, workspace, reference, expect)?;
+    let hands_back = (&name, &statements, managed_by) == (&None, &None, Some(ManagedBy::Manual));
+    let role: Role = patchable(tx, workspace, reference, expect, hands_back)?;
     let changed = Role {
         name: name.unwrap_or(role.name),
         statements: statements.unwrap_or(role.statements),

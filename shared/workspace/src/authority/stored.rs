@@ -54,21 +54,51 @@ pub(super) fn editable<T: Stored>(
     reference: &str,
     expect: Option<u64>,
 ) -> Result<T, Denial> {
+    patchable(tx, workspace, reference, expect, false)
+}
+
+/// The same for a change that may be no more than handing it back to people.
+pub(super) fn patchable<T: Stored>(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    reference: &str,
+    expect: Option<u64>,
+    hands_back: bool,
+) -> Result<T, Denial> {
     let found: T = find(tx, workspace, reference)?;
     if found.managed_by() == ManagedBy::Declarative {
-        return Err(declarative(T::KIND.word(), found.name()));
+        let (kind, id, name) = (T::KIND.word(), found.id(), found.name());
+        undeclared(tx, workspace, (kind, id, name), hands_back)?;
     }
     expect_revision(expect, found.revision())?;
     Ok(found)
 }
 
-/// That only a document may change this.
-pub(super) fn declarative(kind: &str, name: &str) -> Denial {
-    Denial::Declarative {
+/// Refuses a live edit of what is managed declaratively. Only what no document declares may be handed back to people:
+/// there would be no other way to change it ever again.
+pub(super) fn undeclared(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    (kind, id, name): (&str, &str, &str),
+    hands_back: bool,
+) -> Result<(), Denial> {
+    let rows = tx.query(
+        "SELECT id, name FROM configurations WHERE workspace = ?1 AND declared LIKE '%\"' || ?2 || '\"%'",
+        &[workspace.into(), id.into()],
+    )?;
+    let configuration = match rows.into_iter().next() {
+        None if hands_back => return Ok(()),
+        None => None,
+        Some(row) => {
+            let mut cells = Cells::new(row);
+            Some(Box::new((cells.text()?, cells.text()?)))
+        }
+    };
+    Err(Denial::Declarative {
         kind: kind.into(),
         name: name.into(),
-        configuration: None,
-    }
+        configuration,
+    })
 }
 
 /// The answer that shows one.

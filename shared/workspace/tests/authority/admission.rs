@@ -146,6 +146,7 @@ fn every_change_of_what_a_request_is_served_from_moves_the_version() {
         tags: None,
         default: Some(true),
         enabled: None,
+        managed_by: None,
     };
     moves(patch, 1);
     moves(delete_key("prod"), 1);
@@ -172,6 +173,7 @@ fn a_snapshot_holds_the_newest_pointers_defaults_first() {
         tags: None,
         default: None,
         enabled: Some(false),
+        managed_by: None,
     };
     store.ask(disable).unwrap();
     let snapshot = store.snapshot();

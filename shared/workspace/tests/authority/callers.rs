@@ -4,8 +4,8 @@ use lockgate_workspace::question::{Change, Denial, Kind, Page, Question, Reply, 
 use lockgate_workspace::resource::{Agent, Gateway, GatewayKey, ManagedBy, Timestamp};
 
 use super::{
-    PatchAgent, STALE, START, Store, agent, create_caller, delete, gateway, gateway_key, not_found,
-    page, patch_caller, patch_gateway, revoke, taken,
+    PatchAgent, STALE, START, Store, agent, configuration, create_caller, delete, gateway,
+    gateway_key, not_found, page, patch_caller, patch_gateway, revoke, taken,
 };
 
 fn caller(store: &Store, reference: &str) -> GatewayKey {
@@ -235,4 +235,45 @@ fn a_name_that_several_gateway_keys_have_is_not_guessed() {
     assert!(matches!(store.ask(revoke("app")), Err(Denial::InUse(_))));
     store.ask(revoke("gk_1")).unwrap();
     assert_eq!(caller(&store, "app").id, "gk_2");
+}
+
+#[test]
+fn gateway_keys_are_bound_and_unbound() {
+    let store = Store::with_agent();
+    store.ask(create_caller("gk_1", "app")).unwrap();
+    store
+        .ask(Question::CreateGateway(gateway("gw_1", "edge")))
+        .unwrap();
+    configuration(&store, "cfg_1", "prod", &[]);
+    let bind = |gateway, configuration| Question::PatchGatewayKey {
+        reference: "app".into(),
+        expect: None,
+        name: None,
+        team: None,
+        expires_at: None,
+        gateway,
+        configuration,
+    };
+    let bound = |question| match store.ask(question) {
+        Ok(Reply::GatewayKey(key)) => (key.gateway, key.configuration),
+        other => panic!("{other:?}"),
+    };
+    let set = |name: &str| Change::Set(name.to_owned());
+    let both = (Some("gw_1".to_owned()), Some("cfg_1".to_owned()));
+    assert_eq!(bound(bind(set("edge"), set("prod"))), both);
+    assert_eq!(bound(bind(Change::Keep, Change::Keep)), both);
+    assert_eq!(bound(bind(Change::Clear, Change::Keep)), (None, both.1));
+    assert_eq!(bound(bind(set("gw_1"), Change::Clear)), (both.0, None));
+    for (question, missing) in [
+        (
+            bind(set("none"), Change::Keep),
+            not_found("gateway", "none"),
+        ),
+        (
+            bind(Change::Keep, set("none")),
+            not_found("configuration", "none"),
+        ),
+    ] {
+        assert_eq!(store.ask(question), Err(missing));
+    }
 }

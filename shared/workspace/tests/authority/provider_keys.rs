@@ -29,6 +29,7 @@ fn changed(
         tags: None,
         default,
         enabled,
+        managed_by: None,
     }
 }
 
@@ -145,6 +146,7 @@ fn a_key_is_renamed_tagged_and_disabled() {
         tags: Some(tags.clone()),
         default: None,
         enabled: Some(false),
+        managed_by: None,
     };
     store.ask(question).unwrap();
     let key = store.key("live");
@@ -280,6 +282,18 @@ fn a_declarative_key_is_changed_by_its_document_only() {
     assert_eq!(store.ask(delete_key("prod")), Err(declarative));
     // Its secret is in no document.
     store.ask(rotate("pk_1", 2)).unwrap();
+    let hand_back = |enabled| Question::PatchProviderKey {
+        reference: "prod".into(),
+        expect: None,
+        name: None,
+        tags: None,
+        default: None,
+        enabled,
+        managed_by: Some(ManagedBy::Manual),
+    };
+    assert!(store.ask(hand_back(Some(false))).is_err());
+    store.ask(hand_back(None)).unwrap();
+    store.ask(delete_key("prod")).unwrap();
 }
 
 #[test]

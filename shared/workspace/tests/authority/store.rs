@@ -24,7 +24,7 @@ fn schema_version(database: &MemoryDatabase) -> Vec<Vec<Value>> {
 }
 
 /// A store as an earlier version of Lockgate made and filled it.
-fn earlier(fixture: &str) -> Store {
+pub(crate) fn earlier(fixture: &str) -> Store {
     let store = Store::new();
     let connection = store.database.connection.borrow();
     connection.execute_batch(fixture).unwrap();
@@ -221,6 +221,7 @@ fn only_changes_that_a_request_can_notice_wait() {
         tags: None,
         default: None,
         enabled: None,
+        managed_by: None,
     }));
     assert!(changed(patch_workspace("default", None, None)));
     assert!(changed(revoke("app")));

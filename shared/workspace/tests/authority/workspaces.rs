@@ -1,12 +1,13 @@
 //! Workspaces: the registry's list, and a workspace's own row.
 
+use lockgate_host::Value;
 use lockgate_workspace::DEFAULT_WORKSPACE;
-use lockgate_workspace::question::{Page, Question, Reply};
-use lockgate_workspace::resource::{Access, Timestamp, Workspace};
+use lockgate_workspace::question::{Page, Question, Records, Reply};
+use lockgate_workspace::resource::{Access, AdminRole, AdminToken, Timestamp, Workspace};
 
 use super::{
-    STALE, START, Store, agent, create_caller, create_key, gateway, not_found, page,
-    patch_workspace as patch, taken,
+    STALE, START, Store, agent, configuration_in, create_caller, create_key, gateway, not_found,
+    page, patch_workspace as patch, roles::role, taken,
 };
 
 const OTHER: &str = "ws_otheraaaaaaaaaaa";
@@ -106,6 +107,33 @@ fn a_workspace_learns_its_row_and_its_snapshot_moves_on() {
     assert_eq!(sync("between", 2), ["renamed".into(), 2u64.into()]);
 }
 
+/// Tables with a cell that is `what`, or an id that ends so.
+fn tables_naming(store: &Store, what: &str) -> Vec<String> {
+    let text = |cell: &Value| match cell {
+        Value::Text(text) => text.clone(),
+        _ => String::new(),
+    };
+    let all = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name";
+    let tables = store.database.sql(all, &[]).unwrap();
+    let suffix = format!("_{what}");
+    tables
+        .iter()
+        .map(|row| text(&row[0]))
+        .filter(|table| {
+            // The default workspace's log tells of what happened to others.
+            let here = match table.as_str() {
+                "audit" => format!("SELECT * FROM audit WHERE workspace <> '{DEFAULT_WORKSPACE}'"),
+                table => format!("SELECT * FROM {table}"),
+            };
+            let rows = store.database.sql(&here, &[]).unwrap();
+            let cells: Vec<String> = rows.iter().flatten().map(text).collect();
+            cells
+                .iter()
+                .any(|cell| cell == what || cell.ends_with(&suffix))
+        })
+        .collect()
+}
+
 #[test]
 fn a_dropped_workspace_leaves_nothing_and_names_its_secrets() {
     let store = Store::with_agent();
@@ -121,21 +149,55 @@ fn a_dropped_workspace_leaves_nothing_and_names_its_secrets() {
     ask(create_key("pk_2", "openai", "prod"));
     ask(super::rotate("pk_2", 2));
     ask(create_caller("gk_2", "other app"));
+    ask(Question::CreateRole(role("role_2", "reader")));
+    configuration_in(&store, OTHER, ("cfg_2", "other document"), &["declared"]);
+    ask(Question::DeleteSeed {
+        provider: "openai".into(),
+    });
+    ask(Question::CreateAdminToken {
+        token: AdminToken {
+            id: "at_2".into(),
+            name: "other token".into(),
+            masked: "lga_…wxyz".into(),
+            workspace: Some(OTHER.into()),
+            role: AdminRole::Admin,
+            created_by: "root".into(),
+            expires_at: None,
+            created_at: Timestamp(START),
+            revision: 0,
+        },
+        hash: "hash of other token".into(),
+    });
+    let records = r#"[{"id":"req_2","at":"2027-01-15T08:00:00.000Z","milliseconds":1,"gateway_key":"gk_2","agent":"bot",
+        "gateway":null,"team":null,"path":"/v1/models","route":null,"provider":null,"model":null,"provider_key":null,
+        "credential":null,"status":200,"code":null,"stream":false,"outcome":null,"attempts":[]}]"#;
+    ask(Question::Report {
+        records: Records::new(records.into()),
+        incidents: Vec::new(),
+        admit: None,
+    });
+    let before = tables_naming(&store, "2");
+    for table in [
+        "admin_tokens",
+        "agents",
+        "configuration_versions",
+        "configurations",
+        "gateway_keys",
+        "gateways",
+        "provider_key_versions",
+        "provider_keys",
+        "requests",
+        "roles",
+    ] {
+        assert!(before.contains(&table.to_owned()), "{table} was not filled");
+    }
     let Reply::Entries(mut entries) = ask(Question::DropWorkspace) else {
         panic!("no entries");
     };
     entries.sort();
     assert_eq!(entries, ["entry pk_2 1", "entry pk_2 2"]);
-    for table in ["provider_keys", "gateway_keys", "agents", "gateways"] {
-        let sql = format!("SELECT id FROM {table} WHERE workspace = ?1");
-        assert!(
-            store
-                .database
-                .sql(&sql, &[OTHER.into()])
-                .unwrap()
-                .is_empty()
-        );
-    }
+    assert_eq!(tables_naming(&store, "2"), Vec::<String>::new());
+    assert_eq!(tables_naming(&store, OTHER), Vec::<String>::new());
     assert_eq!(
         store.key("prod").id,
         "pk_1",

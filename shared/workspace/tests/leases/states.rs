@@ -331,6 +331,7 @@ impl Sim {
             tags: None,
             default: rng.percent(30).then_some(true),
             enabled: rng.percent(50).then_some(!key.enabled),
+            managed_by: None,
         };
         self.change(writer, question, |sim, _| {
             sim.key(&id, |k| k.revision = k.revision.max(revision));
