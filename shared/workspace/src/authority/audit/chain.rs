@@ -116,15 +116,21 @@ pub(super) struct Chain<'a> {
 impl<'a> Chain<'a> {
     pub(super) fn open(tx: &mut dyn Tx, context: &'a Context<'a>) -> Result<Self, StoreError> {
         let mut head = Head::read(tx, context.workspace)?;
-        // A chain that was tampered with is still appended to, behind whatever is there: the check keeps naming the
-        // bad row, and nobody can stop the gateway by spoiling its log.
         let rows = tx.query(
             "SELECT MAX(seq) FROM audit WHERE workspace = ?1",
             &[context.workspace.into()],
         )?;
         let newest = rows.into_iter().next();
         let newest = newest.and_then(|row| Cells::new(row).optional_number().ok()?);
-        head.seq = head.seq.max(newest.unwrap_or(0));
+        let newest = newest.unwrap_or(0);
+        if newest != head.seq {
+            // It was tampered with. Nobody is to stop the gateway by spoiling its log, so it goes on behind whatever is
+            // there; and it does not join what was broken, so that the check goes on naming the place.
+            head = Head {
+                seq: head.seq.max(newest),
+                hash: GENESIS.to_owned(),
+            };
+        }
         Ok(Self { context, head })
     }
 
@@ -205,9 +211,6 @@ pub(in crate::authority) fn verify(
         rows: 0,
         first_bad_seq: None,
     };
-    if first == 1 && strays(tx, workspace)? {
-        return Ok(bad(verified, 0));
-    }
     let head = Head::read(tx, workspace)?;
     let limit = limit.clamp(1, MAX_STRETCH);
     let rows = tx.query(
@@ -231,7 +234,7 @@ pub(in crate::authority) fn verify(
             }
             _ => return Ok(bad(verified, seq)),
         }
-        seq += 1;
+        seq = seq.saturating_add(1);
     }
     if more {
         let next = Some((seq, previous));
@@ -244,13 +247,16 @@ pub(in crate::authority) fn verify(
     if head.hash != previous {
         return Ok(bad(verified, last));
     }
+    if strays(tx, workspace)? {
+        return Ok(bad(verified, 0));
+    }
     Ok(Reply::Verified {
         verified,
         next: None,
     })
 }
 
-/// Whether there are rows where the chain has none.
+/// Whether there are rows before the first.
 fn strays(tx: &mut dyn Tx, workspace: &str) -> Result<bool, StoreError> {
     let rows = tx.query(
         "SELECT 1 FROM audit WHERE workspace = ?1 AND (seq IS NULL OR seq < 1) LIMIT 1",
