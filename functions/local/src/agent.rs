@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::pair;
 use crate::output::{say, table, text};
+use crate::refusal::Refused;
 use crate::remote::{Target, escaped, with};
 
 /// What to do with agents.
@@ -42,6 +43,10 @@ pub(crate) fn run(target: Target, command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Patch(agent) => {
+            if agent.roles.is_empty() && agent.tags.is_empty() {
+                let words = "there is nothing to change: say --role or --tag";
+                return Err(Refused(words.to_owned()).into());
+            }
             let path = format!("/api/agents/{}", escaped(&agent.agent));
             report("changed", &remote.patch(&path, &given(&agent)).await?);
             Ok(())

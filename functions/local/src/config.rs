@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use similar::TextDiff;
 
 use crate::output::{say, text};
 use crate::refusal::Refused;
@@ -87,10 +86,7 @@ async fn diff(
             Err(error) => return Err(error),
         };
         let new = file.display().to_string();
-        let difference = TextDiff::from_lines(live.as_str(), &document)
-            .unified_diff()
-            .header("live", &new)
-            .to_string();
+        let difference = lockgate_document::diff(("live", &live), (&new, &document));
         (difference, validate(remote, &document).await?)
     };
     show(&difference);
