@@ -49,6 +49,7 @@ impl<'a> Spot<'a> {
 
     fn is_not(&self, problems: &mut Problems, wanted: &str) {
         let found = match &self.node.value {
+            Value::Refused => return,
             Value::Null => "nothing stands here".into(),
             Value::Flag(flag) => format!("{flag} is not a string, list or mapping"),
             Value::Number(number) => format!("{} is a number", echo(number)),
@@ -287,7 +288,7 @@ fn one_of<T>(words: &[(&'static str, T)]) -> String {
 /// The tree is no deeper than its limit, so this is not either.
 fn json(node: &Node<'_>) -> serde_json::Value {
     match &node.value {
-        Value::Null => serde_json::Value::Null,
+        Value::Null | Value::Refused => serde_json::Value::Null,
         Value::Flag(flag) => (*flag).into(),
         Value::Number(number) => {
             let number = number.parse::<Number>();

@@ -28,6 +28,8 @@ pub(crate) struct Node<'a> {
 #[derive(Debug)]
 pub(crate) enum Value<'a> {
     Null,
+    /// What has been told of already.
+    Refused,
     Flag(bool),
     /// As it was written.
     Number(Cow<'a, str>),
@@ -173,7 +175,7 @@ impl<'a> Events<'a, '_> {
             _ => {
                 let message = "aliases (`*name`) are not read here; write the value out";
                 self.refuse(span, place, message);
-                return None;
+                Value::Refused
             }
         };
         Some(Node { at, value })

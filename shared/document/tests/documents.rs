@@ -261,6 +261,11 @@ fn what_cannot_be_read_says_where() {
         "3:1 : a second document begins here; a text is one document"
     );
     assert_eq!(
+        problems("a: &x [1]\nb: *x\n").len(),
+        3,
+        "the alias, and both keys"
+    );
+    assert_eq!(
         first("pack: &a { name: x }\npolicy: *a\n"),
         "2:9 policy: aliases (`*name`) are not read here; write the value out"
     );
