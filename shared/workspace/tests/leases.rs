@@ -20,6 +20,8 @@
 //! `LOCKGATE_SIM_SCHEDULES` sets how many schedules are run (default 20,000), `LOCKGATE_SIM_SEED` runs one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "leases/access.rs"]
+mod access;
 #[path = "leases/allowances.rs"]
 mod allowances;
 #[path = "leases/asking.rs"]

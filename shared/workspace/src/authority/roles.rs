@@ -62,6 +62,8 @@ pub(super) fn create(tx: &mut dyn Tx, workspace: &str, role: &Role) -> Result<Re
         ],
     )
     .map_err(|e| taken(e, Role::KIND.word(), &role.name))?;
+    // Nobody has it yet. Whoever is given it next, a new agent, needs a snapshot in which it is.
+    touch(tx, workspace)?;
     get::<Role>(tx, workspace, &role.id)
 }
 

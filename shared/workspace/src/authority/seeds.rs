@@ -13,12 +13,17 @@ const SEEDED: [&str; 3] = ["anthropic", "google", "openai"];
 
 /// Seeds a workspace. What it has or had is left alone.
 pub(super) fn plant(tx: &mut dyn Tx, now_ms: u64, workspace: &str) -> Result<(), StoreError> {
+    let mut planted = false;
     for provider in SEEDED {
-        tx.query(
+        let rows = tx.query(
             "INSERT INTO seeds (workspace, provider, created_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (workspace, provider) DO NOTHING",
+             ON CONFLICT (workspace, provider) DO NOTHING RETURNING provider",
             &[workspace.into(), provider.into(), now_ms.into()],
         )?;
+        planted |= !rows.is_empty();
+    }
+    if planted {
+        touch(tx, workspace)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use lockgate_workspace::question::{Admission, Admit, Denial, Kind, Question, Rec
 use lockgate_workspace::resource::{Access, Timestamp};
 use lockgate_workspace::snapshot::Identity;
 
+use super::roles::role;
 use super::{
     PatchAgent, START, Store, agent, create_caller, create_key, delete, delete_key, gateway,
     gateway_key, patch_caller, patch_workspace, revoke, rotate, tags,
@@ -157,6 +158,7 @@ fn every_change_of_what_a_request_is_served_from_moves_the_version() {
     };
     moves(patch.of("bot"), 1);
     moves(Question::CreateAgent(agent("agent_2", "two")), 0);
+    moves(Question::CreateRole(role("role_1", "reader")), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lockgate_workspace::snapshot::{Identity, Snapshot};
 
 use super::{
     PatchAgent, STALE, START, Store, agent, configuration, create_caller, create_key, delete,
-    delete_key, gateway, not_found, patch_workspace, tags, taken,
+    delete_key, gateway, gateway_key, not_found, patch_workspace, tags, taken,
 };
 
 fn statements(resource: &str) -> Vec<Statement> {
@@ -202,6 +202,34 @@ fn the_snapshot_tells_what_is_attached() {
     assert_eq!(names, ["reader", "writer"]);
     assert_eq!(snapshot.roles[0].statements, statements("openai/*"));
     assert_eq!(snapshot.roles[0].id, "role_1");
+}
+
+#[test]
+fn a_new_agent_with_a_new_role_is_served_from_a_snapshot_that_has_it() {
+    let store = ready();
+    let known = store.snapshot().version;
+    store
+        .ask(Question::CreateRole(role("role_3", "third")))
+        .unwrap();
+    let made = Agent {
+        roles: vec!["third".into()],
+        ..agent("agent_2", "two")
+    };
+    store.ask(Question::CreateAgent(made)).unwrap();
+    let mut key = gateway_key("gk_2", "second");
+    key.agent = "two".into();
+    let (key, hash) = (Box::new(key), "hash of second".into());
+    store.ask(Question::CreateGatewayKey { key, hash }).unwrap();
+    let Admission::Granted {
+        identity,
+        snapshot: Some(snapshot),
+        ..
+    } = store.admit("hash of second", Some(known))
+    else {
+        panic!("the isolate goes on with what it knew");
+    };
+    let attached = snapshot.attached(&identity).map(|role| role.id.as_str());
+    assert_eq!(attached.collect::<Vec<_>>(), ["role_3"]);
 }
 
 #[test]

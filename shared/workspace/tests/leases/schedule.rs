@@ -1,16 +1,16 @@
 //! Random worlds: how their clocks run and step, who does what when, and the store they begin with.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use lockgate_workspace::DEFAULT_WORKSPACE;
 use lockgate_workspace::authority;
 use lockgate_workspace::lease::Lengths;
 use lockgate_workspace::question::{Change, Envelope, Question};
-use lockgate_workspace::resource::{Agent, GatewayKey, ManagedBy, Timestamp};
+use lockgate_workspace::resource::{GatewayKey, Timestamp};
 use rusqlite::Connection;
 
+use super::access::{self, AccessFacts};
 use super::engine::{Fault, LENGTHS, Network, Place, SimHost, settings};
 use super::isolate::Isolate;
 use super::sqlite::{MemoryDatabase, now};
@@ -68,7 +68,7 @@ pub(crate) fn schedule(world: &World, database: MemoryDatabase, fault: Fault) ->
         .collect();
     let facts = Facts {
         workspace: 2,
-        agent: 1,
+        access: AccessFacts::begin(),
         keys: (0..3)
             .map(|n| {
                 let facts = KeyFacts {
@@ -199,23 +199,16 @@ pub(crate) fn template() -> Connection {
             .reply
             .unwrap()
     };
+    for question in access::template() {
+        put(question);
+    }
     put(Question::PatchWorkspace {
         reference: "default".into(),
         expect: None,
         name: Some("workspace.2".into()),
         access: None,
-        default_configuration: Change::Keep,
+        default_configuration: Change::Set(access::default_configuration()),
     });
-    put(Question::CreateAgent(Agent {
-        id: "agent_0".into(),
-        name: "agent.1".into(),
-        tags: BTreeMap::new(),
-        roles: Vec::new(),
-        pins: Vec::new(),
-        managed_by: ManagedBy::Manual,
-        created_at: Timestamp(0),
-        revision: 0,
-    }));
     for n in 0..3 {
         let (key, sealed) = provider_key(n, 0);
         put(Question::CreateProviderKey {

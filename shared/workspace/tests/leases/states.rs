@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lockgate_host::{Clock as _, KeyValue};
-use lockgate_workspace::question::{Change, Kind, Question, Reply, Resource, SealedVersion};
+use lockgate_workspace::question::{Change, Question, Reply, SealedVersion};
 use lockgate_workspace::resource::{Health, ManagedBy, ProviderKey, Timestamp};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, ask};
 
+use super::access::{AccessFacts, revision_of, tags};
 use super::engine::{Fault, LENGTHS, Place, SimHost};
 use super::isolate::{Asked, Isolate, Opened, View};
 use super::world::World;
@@ -24,7 +25,7 @@ pub(crate) const GATEWAY_KEYS: [&str; 3] = ["hash-0", "hash-1", "hash-2"];
 #[derive(Clone, Default)]
 pub(crate) struct Facts {
     pub(crate) workspace: u64,
-    pub(crate) agent: u64,
+    pub(crate) access: AccessFacts,
     pub(crate) keys: BTreeMap<String, KeyFacts>,
     pub(crate) callers: BTreeMap<String, CallerFacts>,
 }
@@ -33,6 +34,8 @@ pub(crate) struct Facts {
 pub(crate) struct KeyFacts {
     pub(crate) version: u64,
     pub(crate) revision: u64,
+    /// Of its tags.
+    pub(crate) tags: u64,
     /// Its deletion has been asked for, and may have been committed.
     pub(crate) deleting: bool,
     pub(crate) deleted: bool,
@@ -68,12 +71,12 @@ fn count(counter: &AtomicU64, fault: Fault) {
 }
 
 /// `word.7` says 7.
-fn revision_in(name: &str) -> u64 {
+pub(crate) fn revision_in(name: &str) -> u64 {
     name.rsplit('.').next().unwrap().parse().unwrap()
 }
 
 impl Sim {
-    fn learn(&self, change: impl FnOnce(&mut Facts)) {
+    pub(crate) fn learn(&self, change: impl FnOnce(&mut Facts)) {
         change(Rc::make_mut(&mut self.facts.borrow_mut()));
     }
 
@@ -176,7 +179,7 @@ impl Sim {
             }
         };
         at_least("workspace", revision_in(&snapshot.name), facts.workspace);
-        at_least("agent", revision_in(&view.identity.agent), facts.agent);
+        facts.access.check(view, &at_least);
         let team = view.identity.team.as_deref().map_or(0, revision_in);
         at_least("gateway key", team, caller.revision);
         for key in &snapshot.keys {
@@ -186,6 +189,8 @@ impl Sim {
             let version = key.sealed.as_ref().map_or(0, |s| s.version);
             at_least(&format!("version of {}", key.id), version, known.version);
             at_least(&key.id, revision_in(&key.name), known.revision);
+            let tags = format!("tags of {}", key.id);
+            at_least(&tags, revision_of(&key.tags), known.tags);
             if known.deleted {
                 stale(format!("{} was deleted", key.id));
             }
@@ -219,7 +224,7 @@ impl Sim {
         }
     }
 
-    async fn ask(&self, writer: usize, question: Question) -> Result<Reply, AskError> {
+    pub(crate) async fn ask(&self, writer: usize, question: Question) -> Result<Reply, AskError> {
         let host = &self.writers[writer];
         let what = || format!("{question:?}").chars().take(90).collect::<String>();
         self.world
@@ -234,7 +239,7 @@ impl Sim {
 
     /// A change, with leases asked for just before it and requests just after it was acknowledged, where an error
     /// would show.
-    async fn change(
+    pub(crate) async fn change(
         self: &Rc<Self>,
         writer: usize,
         question: Question,
@@ -262,7 +267,7 @@ impl Sim {
         let rng = self.world.rng();
         let id = format!("pk_{}", rng.below(3 + self.made.get()));
         let hash = *rng.pick(&GATEWAY_KEYS);
-        match rng.below(12) {
+        match rng.below(17) {
             0..=3 => self.rotate(writer, id).await,
             4 => self.patch_key(writer, id).await,
             5 => self.delete_key(writer, id).await,
@@ -280,6 +285,9 @@ impl Sim {
                 .await;
             }
             9 => self.patch_caller(writer, hash).await,
+            10 | 11 => self.patch_agent(writer).await,
+            12 => self.patch_role(writer).await,
+            13 => self.apply(writer).await,
             _ => self.change_length().await,
         }
     }
@@ -324,17 +332,21 @@ impl Sim {
         };
         let rng = self.world.rng();
         let revision = key.revision + 1;
+        let retags = rng.percent(50);
         let question = Question::PatchProviderKey {
             reference: id.clone(),
             expect: Some(key.revision),
-            name: Some(format!("{id}.{revision}")),
-            tags: None,
+            name: (!retags).then(|| format!("{id}.{revision}")),
+            tags: retags.then(|| tags(revision)),
             default: rng.percent(30).then_some(true),
             enabled: rng.percent(50).then_some(!key.enabled),
             managed_by: None,
         };
         self.change(writer, question, |sim, _| {
-            sim.key(&id, |k| k.revision = k.revision.max(revision));
+            sim.key(&id, |k| {
+                let known = if retags { &mut k.tags } else { &mut k.revision };
+                *known = revision.max(*known);
+            });
         })
         .await;
     }
@@ -377,46 +389,22 @@ impl Sim {
     }
 
     async fn rename(self: &Rc<Self>, writer: usize) {
-        if self.world.rng().percent(50) {
-            let get = Question::GetWorkspace(DEFAULT_WORKSPACE.into());
-            let Ok(Reply::Workspace(workspace)) = self.ask(writer, get).await else {
-                return;
-            };
-            let revision = workspace.revision + 1;
-            let question = Question::PatchWorkspace {
-                reference: DEFAULT_WORKSPACE.into(),
-                expect: Some(workspace.revision),
-                name: Some(format!("workspace.{revision}")),
-                access: None,
-                default_configuration: Change::Keep,
-            };
-            self.change(writer, question, |sim, _| {
-                sim.learn(|f| f.workspace = f.workspace.max(revision));
-            })
-            .await;
-        } else {
-            let get = Question::Get(Kind::Agent, "agent_0".into());
-            let Ok(Reply::Resource(agent)) = self.ask(writer, get).await else {
-                return;
-            };
-            let Resource::Agent(agent) = *agent else {
-                panic!("another kind");
-            };
-            let revision = agent.revision + 1;
-            let question = Question::PatchAgent {
-                reference: "agent_0".into(),
-                expect: Some(agent.revision),
-                name: Some(format!("agent.{revision}")),
-                tags: None,
-                roles: None,
-                pins: None,
-                managed_by: None,
-            };
-            self.change(writer, question, |sim, _| {
-                sim.learn(|f| f.agent = f.agent.max(revision));
-            })
-            .await;
-        }
+        let get = Question::GetWorkspace(DEFAULT_WORKSPACE.into());
+        let Ok(Reply::Workspace(workspace)) = self.ask(writer, get).await else {
+            return;
+        };
+        let revision = workspace.revision + 1;
+        let question = Question::PatchWorkspace {
+            reference: DEFAULT_WORKSPACE.into(),
+            expect: Some(workspace.revision),
+            name: Some(format!("workspace.{revision}")),
+            access: None,
+            default_configuration: Change::Keep,
+        };
+        self.change(writer, question, |sim, _| {
+            sim.learn(|f| f.workspace = f.workspace.max(revision));
+        })
+        .await;
     }
 
     async fn patch_caller(self: &Rc<Self>, writer: usize, hash: &'static str) {
