@@ -2,35 +2,36 @@
 //! looked at once.
 
 use std::collections::BTreeMap;
+use std::iter;
 
-use crate::hold::{Scene, Truth, any, shared};
-use crate::resource::covers;
-use crate::{Bearer, Circumstances, Condition, KeyFacts, Statement, Test, USE_PROVIDER_KEY};
+use crate::hold::{Scene, Truth, Wanted, any, shared, wanted};
+use crate::resource::Reach;
+use crate::{Bearer, Circumstances, Condition, KeyFacts, Statement, USE_PROVIDER_KEY};
 
-/// A set of keys, by their places.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeySet(Vec<u64>);
+/// A set of keys, by their places. Few workspaces have more keys than fit in the first word.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeySet {
+    first: u64,
+    more: Vec<u64>,
+}
 
 impl KeySet {
     /// The empty set, with room for so many keys.
     pub(crate) fn none(keys: usize) -> Self {
-        Self(vec![0; keys.div_ceil(64)])
+        Self {
+            first: 0,
+            more: vec![0; keys.div_ceil(64).saturating_sub(1)],
+        }
     }
 
-    fn insert(&mut self, key: usize) {
-        if let Some(word) = self.0.get_mut(key / 64) {
+    pub(crate) fn insert(&mut self, key: usize) {
+        if let Some(word) = self.words_mut().nth(key / 64) {
             *word |= 1 << (key % 64);
         }
     }
 
-    pub(crate) fn contains(&self, key: usize) -> bool {
-        self.0
-            .get(key / 64)
-            .is_some_and(|word| word & 1 << (key % 64) != 0)
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
+        self.words().all(|word| word == 0)
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -45,11 +46,33 @@ impl KeySet {
         self.combine(other, |ours, theirs| ours & theirs);
     }
 
+    /// The places of the keys in it.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = usize> {
+        self.words()
+            .enumerate()
+            .flat_map(|(at, word)| bits(word).map(move |bit| at * 64 + bit))
+    }
+
     fn combine(&mut self, other: &Self, combine: impl Fn(u64, u64) -> u64) {
-        for (ours, theirs) in self.0.iter_mut().zip(&other.0) {
-            *ours = combine(*ours, *theirs);
+        for (ours, theirs) in self.words_mut().zip(other.words()) {
+            *ours = combine(*ours, theirs);
         }
     }
+
+    fn words(&self) -> impl Iterator<Item = u64> {
+        iter::once(self.first).chain(self.more.iter().copied())
+    }
+
+    fn words_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+        iter::once(&mut self.first).chain(&mut self.more)
+    }
+}
+
+/// The places of the bits that are set.
+pub(crate) fn bits(word: u64) -> impl Iterator<Item = usize> {
+    let next = |rest: &u64| Some(rest & (rest - 1)).filter(|rest| *rest != 0);
+    iter::successors(Some(word).filter(|word| *word != 0), next)
+        .map(|rest| rest.trailing_zeros() as usize)
 }
 
 /// The keys by each value that a tag has on them.
@@ -59,12 +82,18 @@ type Column<'a> = BTreeMap<&'a str, KeySet>;
 pub(crate) struct Compiler<'a> {
     scene: Scene<'a>,
     keys: &'a [KeyFacts<'a>],
+    /// The places of the keys of each provider.
+    providers: BTreeMap<&'a str, Vec<usize>>,
     resources: BTreeMap<&'a str, KeySet>,
     columns: BTreeMap<&'a str, Column<'a>>,
 }
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(circumstances: &Circumstances<'a>, keys: &'a [KeyFacts<'a>]) -> Self {
+        let mut providers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (at, key) in keys.iter().enumerate() {
+            providers.entry(key.provider).or_default().push(at);
+        }
         Self {
             scene: Scene {
                 circumstances: *circumstances,
@@ -72,6 +101,7 @@ impl<'a> Compiler<'a> {
                 key: None,
             },
             keys,
+            providers,
             resources: BTreeMap::new(),
             columns: BTreeMap::new(),
         }
@@ -99,9 +129,11 @@ impl<'a> Compiler<'a> {
     fn covered(&mut self, pattern: &'a str) -> &KeySet {
         self.resources.entry(pattern).or_insert_with(|| {
             let mut covered = KeySet::none(self.keys.len());
-            for (at, key) in self.keys.iter().enumerate() {
-                if covers(pattern, key) {
-                    covered.insert(at);
+            for (provider, places) in &self.providers {
+                let reach = Reach::new(pattern, provider);
+                let covers = |at: &&usize| self.keys.get(**at).is_some_and(|key| reach.covers(key));
+                for at in places.iter().filter(covers) {
+                    covered.insert(*at);
                 }
             }
             covered
@@ -111,36 +143,21 @@ impl<'a> Compiler<'a> {
     /// Leaves in `settled` the keys for which `condition` holds, or may.
     fn restrict(&mut self, settled: &mut KeySet, condition: &'a Condition) {
         let mut fitting = settled.clone();
-        match &condition.test {
-            Test::TagEquals(Bearer::ProviderKey, tags) => {
-                for (key, wanted) in tags {
-                    self.narrow(&mut fitting, key, |value| value == wanted);
+        let mut about_key = false;
+        for (key, wanted) in wanted(&condition.test) {
+            let same = shared(&self.scene.circumstances, key);
+            match wanted {
+                Wanted::Value(Bearer::ProviderKey, values) => {
+                    self.narrow(&mut fitting, key, |value| values.fit(value))
                 }
+                Wanted::Same => self.narrow(&mut fitting, key, |value| Some(value) == same),
+                Wanted::Value(..) => continue,
             }
-            Test::TagIn(Bearer::ProviderKey, tags) => {
-                for (key, wanted) in tags {
-                    self.narrow(&mut fitting, key, |value| {
-                        wanted.iter().any(|one| one == value)
-                    });
-                }
-            }
-            Test::TagLike(Bearer::ProviderKey, tags) => {
-                for (key, globs) in tags {
-                    self.narrow(&mut fitting, key, |value| any(globs, value));
-                }
-            }
-            Test::TagsMatch(keys) => {
-                for key in keys {
-                    let wanted = shared(&self.scene.circumstances, key);
-                    self.narrow(&mut fitting, key, |value| Some(value) == wanted);
-                }
-            }
-            // What is of the request holds, or `settle` would not have come here; what is of the model is asked later.
-            Test::TagEquals(..)
-            | Test::TagIn(..)
-            | Test::TagLike(..)
-            | Test::ModelIn(_)
-            | Test::ModelLike(_) => return,
+            about_key = true;
+        }
+        // What is of the request holds, or `settle` would not have come here; what is of the model is asked later.
+        if !about_key {
+            return;
         }
         if condition.negated {
             settled.remove(&fitting);

@@ -69,54 +69,92 @@ impl<'a> Scene<'a> {
 
     fn passes(&self, test: &Test) -> Truth {
         match test {
-            Test::TagEquals(bearer, tags) => {
-                self.each(*bearer, tags, |value, wanted| value == wanted)
-            }
-            Test::TagIn(bearer, tags) => {
-                self.each(*bearer, tags, |value, wanted| wanted.contains(value))
-            }
-            Test::TagLike(bearer, tags) => {
-                self.each(*bearer, tags, |value, wanted| any(wanted, value))
-            }
-            Test::TagsMatch(keys) => keys
-                .iter()
-                .map(|key| self.matches(key))
-                .min()
-                .unwrap_or(Truth::Yes),
             Test::ModelIn(models) => self.names(|model| models.iter().any(|one| one == model)),
             Test::ModelLike(globs) => self.names(|model| any(globs, model)),
+            _ => wanted(test)
+                .map(|(key, wanted)| self.tag(key, &wanted))
+                .min()
+                .unwrap_or(Truth::Yes),
         }
-    }
-
-    fn each<W>(
-        &self,
-        bearer: Bearer,
-        wanted: &BTreeMap<String, W>,
-        fits: impl Fn(&String, &W) -> bool,
-    ) -> Truth {
-        self.tags(bearer).map_or(Truth::Unknown, |tags| {
-            Truth::from(
-                wanted
-                    .iter()
-                    .all(|(key, wanted)| tags.get(key).is_some_and(|value| fits(value, wanted))),
-            )
-        })
-    }
-
-    /// Whether the tag `key` is there and equal on everything in play.
-    fn matches(&self, key: &str) -> Truth {
-        let Some(value) = shared(&self.circumstances, key) else {
-            return Truth::No;
-        };
-        self.key.map_or(Truth::Unknown, |tags| {
-            Truth::from(tags.get(key).is_some_and(|other| other == value))
-        })
     }
 
     fn names(&self, fits: impl Fn(&str) -> bool) -> Truth {
         self.model
             .map_or(Truth::Unknown, |model| Truth::from(fits(model)))
     }
+
+    /// Whether the tag `key` is as `wanted`.
+    pub(crate) fn tag(&self, key: &str, wanted: &Wanted<'_>) -> Truth {
+        let (bearer, fits): (_, &dyn Fn(&str) -> bool) = match wanted {
+            Wanted::Value(bearer, values) => (*bearer, &|value| values.fit(value)),
+            Wanted::Same => match shared(&self.circumstances, key) {
+                Some(same) => (Bearer::ProviderKey, &move |value| value == same),
+                None => return Truth::No,
+            },
+        };
+        self.tags(bearer).map_or(Truth::Unknown, |tags| {
+            Truth::from(tags.get(key).is_some_and(|value| fits(value)))
+        })
+    }
+}
+
+/// What a test wants of one tag.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// Such a value on a bearer.
+    Value(Bearer, Values<'a>),
+    /// The same on the provider key, the agent, and the gateway and configuration in play.
+    Same,
+}
+
+/// Values of a tag.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Values<'a> {
+    /// This one.
+    One(&'a str),
+    /// One of these.
+    In(&'a [String]),
+    /// Those that one of these globs matches.
+    Like(&'a [String]),
+}
+
+impl Values<'_> {
+    pub(crate) fn fit(&self, value: &str) -> bool {
+        match self {
+            Self::One(one) => value == *one,
+            Self::In(values) => values.iter().any(|one| one == value),
+            Self::Like(globs) => any(globs, value),
+        }
+    }
+}
+
+/// The tags that a test looks at, and what it wants of each. All of them have to be so.
+pub(crate) fn wanted(test: &Test) -> impl Iterator<Item = (&str, Wanted<'_>)> {
+    let (equals, lists, same) = match test {
+        Test::TagEquals(bearer, tags) => (Some((bearer, tags)), None, None),
+        Test::TagIn(bearer, tags) => (None, Some((bearer, tags, false)), None),
+        Test::TagLike(bearer, tags) => (None, Some((bearer, tags, true)), None),
+        Test::TagsMatch(keys) => (None, None, Some(keys)),
+        Test::ModelIn(_) | Test::ModelLike(_) => (None, None, None),
+    };
+    let equals = equals.into_iter().flat_map(|(bearer, tags)| {
+        tags.iter()
+            .map(|(key, value)| (key.as_str(), Wanted::Value(*bearer, Values::One(value))))
+    });
+    let lists = lists.into_iter().flat_map(|(bearer, tags, like)| {
+        let values: fn(&[String]) -> Values<'_> = if like {
+            |globs| Values::Like(globs)
+        } else {
+            |list| Values::In(list)
+        };
+        tags.iter()
+            .map(move |(key, list)| (key.as_str(), Wanted::Value(*bearer, values(list))))
+    });
+    let same = same
+        .into_iter()
+        .flatten()
+        .map(|key| (key.as_str(), Wanted::Same));
+    equals.chain(lists).chain(same)
 }
 
 /// The value of the tag `key` if it is the same on the agent and on the gateway and configuration in play.

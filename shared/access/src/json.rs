@@ -117,6 +117,13 @@ impl fmt::Display for Place<'_> {
 /// A piece of what was sent, made fit to be shown.
 pub(crate) struct Echo<'a>(pub(crate) &'a str);
 
+impl Echo<'_> {
+    /// Whether it is shown to its end.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.0.chars().nth(ECHO_CHARS).is_none()
+    }
+}
+
 impl fmt::Display for Echo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.char_indices().nth(ECHO_CHARS) {

@@ -1,7 +1,7 @@
 //! Judging one provider key, or one that is not there yet, by the words of the roles.
 
 use crate::hold::{Scene, Truth, about_model, any};
-use crate::resource::{covers, covers_all, may_cover};
+use crate::resource::Reach;
 use crate::{Effect, Role, Statement, Tags, USE_PROVIDER_KEY};
 
 /// What is known of a provider key.
@@ -9,7 +9,7 @@ use crate::{Effect, Role, Statement, Tags, USE_PROVIDER_KEY};
 pub struct KeyFacts<'a> {
     /// `pk_…`
     pub id: &'a str,
-    /// The provider's slug.
+    /// The provider's slug, which has no slash.
     pub provider: &'a str,
     /// Its name.
     pub name: &'a str,
@@ -160,9 +160,13 @@ impl<'a> Case<'a> {
             .resources
             .iter()
             .any(|pattern| match (&self.subject, statement.effect) {
-                (Subject::Key(key), _) => covers(pattern, key),
-                (Subject::AnyOf(provider), Effect::Allow) => may_cover(pattern, provider),
-                (Subject::AnyOf(provider), Effect::Deny) => covers_all(pattern, provider),
+                (Subject::Key(key), _) => Reach::new(pattern, key.provider).covers(key),
+                (Subject::AnyOf(provider), Effect::Allow) => {
+                    Reach::new(pattern, provider).may_cover()
+                }
+                (Subject::AnyOf(provider), Effect::Deny) => {
+                    Reach::new(pattern, provider).covers_all()
+                }
             })
     }
 }

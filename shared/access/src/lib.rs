@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no randomness. A deny wins over every allow; without a statement there is no access.
 #![forbid(unsafe_code)]
 
+mod because;
 mod compile;
 mod explain;
 mod hold;

@@ -2,8 +2,9 @@
 //! request adds is its model, so what remains are the sets of conditions on the model, each of which is asked once at most.
 
 use std::collections::BTreeMap;
+use std::iter;
 
-use crate::compile::{Compiler, KeySet};
+use crate::compile::{Compiler, KeySet, bits};
 use crate::hold::{NO_TAGS, Scene, Truth, about_model};
 use crate::{Circumstances, Condition, Effect, KeyFacts, Role};
 
@@ -22,8 +23,8 @@ pub struct Policy {
 #[derive(Debug, Clone)]
 struct Entry {
     always: bool,
-    allow: Box<[u64]>,
-    deny: Box<[u64]>,
+    allow: Vec<u64>,
+    deny: Vec<u64>,
 }
 
 /// A condition on the model, together with the premise before it if there is one. Statements with the same conditions
@@ -75,31 +76,34 @@ impl Policy {
                 }
             }
         }
-        always.remove(&never);
         let words = premises.len().div_ceil(64);
-        let entry = |key| {
-            let mut entry = Entry {
-                always: always.contains(key),
-                allow: vec![0; words].into(),
-                deny: vec![0; words].into(),
-            };
-            if never.contains(key) {
-                return entry;
+        let entry = || Entry {
+            always: false,
+            allow: vec![0; words],
+            deny: vec![0; words],
+        };
+        let mut entries: Vec<_> = iter::repeat_with(entry).take(keys.len()).collect();
+        always.remove(&never);
+        for key in always.keys() {
+            if let Some(entry) = entries.get_mut(key) {
+                entry.always = true;
             }
-            for (premise, effect, settled) in &conditional {
-                let row = match effect {
+        }
+        for (premise, effect, mut settled) in conditional {
+            settled.remove(&never);
+            for key in settled.keys() {
+                let row = entries.get_mut(key).map(|entry| match effect {
                     Effect::Allow => &mut entry.allow,
                     Effect::Deny => &mut entry.deny,
-                };
-                if let Some(word) = row.get_mut(premise / 64) {
-                    *word |= u64::from(settled.contains(key)) << (premise % 64);
+                });
+                if let Some(word) = row.and_then(|row| row.get_mut(premise / 64)) {
+                    *word |= 1 << (premise % 64);
                 }
             }
-            entry
-        };
+        }
         Self {
             has_roles,
-            keys: (0..keys.len()).map(entry).collect(),
+            keys: entries,
             premises,
         }
     }
@@ -109,8 +113,8 @@ impl Policy {
     pub fn open(keys: usize) -> Self {
         let entry = Entry {
             always: true,
-            allow: Box::default(),
-            deny: Box::default(),
+            allow: Vec::new(),
+            deny: Vec::new(),
         };
         Self {
             has_roles: false,
@@ -189,15 +193,15 @@ impl Ask<'_> {
         premises.iter().enumerate().any(|(at, word)| {
             let mut forgotten = Answers::default();
             let answers = self.answers.get_mut(at).unwrap_or(&mut forgotten);
-            let mut open = word & !answers.asked;
-            while word & answers.hold == 0 && open != 0 {
-                let bit = open & open.wrapping_neg();
-                let premise = at * 64 + bit.trailing_zeros() as usize;
-                answers.asked |= bit;
-                if self.policy.holds(premise, model) {
-                    answers.hold |= bit;
+            if word & answers.hold == 0 {
+                let open = bits(word & !answers.asked);
+                for bit in open {
+                    answers.asked |= 1 << bit;
+                    if self.policy.holds(at * 64 + bit, model) {
+                        answers.hold |= 1 << bit;
+                        break;
+                    }
                 }
-                open &= !bit;
             }
             word & answers.hold != 0
         })

@@ -1,9 +1,8 @@
-//! Globs against a matcher too simple to be wrong, and against the clock.
+//! Globs against a matcher too simple to be wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use lockgate_glob::glob;
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
 
 /// By definition: `*` is any run of characters.
 fn naive(pattern: &[char], text: &[char]) -> bool {
@@ -46,18 +45,17 @@ fn cases() {
     }
 }
 
+/// Anything but linear time would take minutes or years here.
 #[test]
-fn no_pattern_takes_more_than_linear_time() {
+fn hostile_patterns_come_to_an_end() {
     let text = "a".repeat(200_000);
-    for pattern in [
-        format!("{}b", "a*".repeat(50_000)),
-        format!("*{}b*", "a".repeat(100_000)),
-        format!("*{}b*", "a*".repeat(1_000)),
-        "*".repeat(200_000),
+    for (pattern, matches) in [
+        (format!("{}b", "a*".repeat(50_000)), false),
+        (format!("*{}b*", "a".repeat(100_000)), false),
+        (format!("*{}b*", "a*".repeat(1_000)), false),
+        ("*".repeat(200_000), true),
     ] {
-        let start = Instant::now();
-        let _ = glob(&pattern, &text);
-        assert!(start.elapsed() < Duration::from_secs(2));
+        assert_eq!(glob(&pattern, &text), matches);
     }
 }
 
@@ -66,6 +64,13 @@ proptest! {
 
     #[test]
     fn agrees_with_the_naive_matcher(pattern in "[ab/é*]{0,8}", text in "[ab/é]{0,12}") {
+        let chars = |s: &str| s.chars().collect::<Vec<_>>();
+        prop_assert_eq!(glob(&pattern, &text), naive(&chars(&pattern), &chars(&text)));
+    }
+
+    /// Texts on both sides of the length from which on the search is another.
+    #[test]
+    fn long_texts_are_searched_alike(pattern in "[ab]{0,2}(\\*[ab]{0,7}){0,2}", text in "[ab]{110,150}") {
         let chars = |s: &str| s.chars().collect::<Vec<_>>();
         prop_assert_eq!(glob(&pattern, &text), naive(&chars(&pattern), &chars(&text)));
     }

@@ -3,6 +3,7 @@
 
 mod absent;
 mod cedar;
+mod explain;
 mod policy;
 mod read;
 mod world;
