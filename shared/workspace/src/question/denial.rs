@@ -1,0 +1,79 @@
+//! Why the authority would not.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why the authority would not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
+pub enum Denial {
+    /// No such thing.
+    #[error("no {kind} “{reference}” in this workspace")]
+    NotFound {
+        /// What was looked for.
+        kind: String,
+        /// By what it was called.
+        reference: String,
+    },
+    /// The name is taken.
+    #[error("there is a {kind} named “{name}” already")]
+    AlreadyExists {
+        /// Of what kind.
+        kind: String,
+        /// The name.
+        name: String,
+    },
+    /// `If-Match` named another revision.
+    #[error("it has changed since you read it: you have \"{expected}\", it is \"{found}\"")]
+    Stale {
+        /// What the asker has.
+        expected: u64,
+        /// What it is.
+        found: u64,
+    },
+    /// Another version was stored between reading and sealing; the asker seals again.
+    #[error("another version was stored meanwhile; the newest is {0}")]
+    VersionMoved(u64),
+    /// It is managed by a document.
+    #[error("{}", declaratively(.kind, .name, .configuration.as_deref()))]
+    Declarative {
+        /// Of what kind.
+        kind: String,
+        /// The name.
+        name: String,
+        /// Id and name of the configuration whose document declares it, where one does.
+        configuration: Option<Box<(String, String)>>,
+    },
+    /// Something needs it.
+    #[error("{0}")]
+    InUse(String),
+    /// The store was made with another KEK.
+    #[error(
+        "the store was made with another LOCKGATE_KEK; start with that one (nothing was read or written)"
+    )]
+    WrongKek,
+    /// The store failed.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// What the error says: that there is a way, and which.
+fn declaratively(kind: &str, name: &str, configuration: Option<&(String, String)>) -> String {
+    let (id, by, or) = match configuration {
+        Some((id, name)) => (id.as_str(), format!(" by the configuration “{name}”"), ""),
+        None => (
+            "{id}",
+            String::new(),
+            "; no document declares it, so a PATCH of {\"managed_by\":\"manual\"} alone hands it back to people",
+        ),
+    };
+    format!(
+        "the {kind} “{name}” is managed declaratively{by}, so live edits are refused: change the document's draft \
+         (PUT /api/configurations/{id}/draft), then apply it (POST /api/configurations/{id}/apply){or}"
+    )
+}
+
+impl From<lockgate_host::StoreError> for Denial {
+    fn from(error: lockgate_host::StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}

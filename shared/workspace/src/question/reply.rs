@@ -1,0 +1,86 @@
+//! What the authority answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::Resource;
+use crate::resource::{
+    AuditEntry, ConfigurationVersion, GatewayKey, ProviderKey, RequestRecord, Timestamp, Verified,
+    Workspace,
+};
+use crate::snapshot::{Identity, KeyPointer, Snapshot};
+
+/// The answer to [`Admit`](super::Admit).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every admission is a grant, and replies box it whole"
+)]
+pub enum Admission {
+    /// Serve it for so long.
+    Granted {
+        /// Who it is.
+        identity: Identity,
+        /// Milliseconds, counted from before the question was asked; never past the key's expiry.
+        lease_ms: u64,
+        /// The version of the snapshot in force.
+        version: u64,
+        /// The snapshot, where it is not the one the isolate has.
+        snapshot: Option<Box<Snapshot>>,
+    },
+    /// No such key.
+    Unknown,
+    /// Revoked at this time.
+    Revoked(Timestamp),
+    /// Ended at this time.
+    Expired(Timestamp),
+}
+
+/// What the authority answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Nothing to say.
+    Done,
+    /// To [`Question::Admit`](super::Question::Admit), and to [`Question::Report`](super::Question::Report) with one inside.
+    Admission(Box<Admission>),
+    /// Base64 of a ciphertext.
+    Ciphertext(String),
+    /// KV entries that nothing points to any more.
+    Entries(Vec<String>),
+    /// A workspace.
+    Workspace(Workspace),
+    /// Workspaces.
+    Workspaces(Vec<Workspace>),
+    /// A provider key.
+    ProviderKey(Box<ProviderKey>),
+    /// Where a provider key's sealed secret is.
+    KeyPointer(Box<KeyPointer>),
+    /// Provider keys.
+    ProviderKeys(Vec<ProviderKey>),
+    /// A role, agent, gateway, configuration or admin token.
+    Resource(Box<Resource>),
+    /// Several of one kind.
+    Resources(Vec<Resource>),
+    /// Slugs of providers.
+    Providers(Vec<String>),
+    /// What the data plane would know of a caller.
+    Caller(Box<Identity>, Box<Snapshot>),
+    /// Versions of a configuration.
+    Versions(Vec<ConfigurationVersion>),
+    /// One version of a configuration.
+    Version(Box<ConfigurationVersion>),
+    /// Rows of the audit log.
+    Audit(Vec<AuditEntry>),
+    /// What a check of a stretch of the audit log found.
+    Verified {
+        /// So far.
+        verified: Verified,
+        /// Where to go on, and the hash to go on with; `None` at the end, or where a row is bad.
+        next: Option<(u64, String)>,
+    },
+    /// A gateway key.
+    GatewayKey(Box<GatewayKey>),
+    /// Gateway keys.
+    GatewayKeys(Vec<GatewayKey>),
+    /// The request log.
+    Requests(Vec<RequestRecord<'static>>),
+}
