@@ -283,9 +283,13 @@ pub(crate) async fn gateway(
     Ok(server)
 }
 
-/// Makes an agent and a gateway key; the latter as a header.
+/// Makes a role, an agent and a gateway key; the latter as a header.
 async fn gateway_key(api: &mut Client) -> Result<HeaderValue> {
-    api.create("/api/agents", &json!({"name": "bench"})).await?;
+    let allow = json!({"effect": "allow", "actions": ["provider-key:use"], "resources": ["*"]});
+    let role = json!({"name": "bench", "statements": [allow]});
+    api.create("/api/roles", &role).await?;
+    let agent = json!({"name": "bench", "roles": ["bench"]});
+    api.create("/api/agents", &agent).await?;
     let key = json!({"name": "bench", "agent": "bench"});
     let key = api.create("/api/gateway-keys", &key).await?;
     let key = key["key"].as_str().context("a gateway key without a key")?;

@@ -6,9 +6,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
+mod admin_tokens;
+mod audit;
 mod bodies;
 mod case;
+mod changes;
 mod client;
+mod configurations;
 mod consistency;
 mod dialect_sdks;
 mod dialects;
@@ -20,17 +25,26 @@ mod lifecycle;
 mod management;
 mod misconfiguration;
 mod passthrough;
+mod pins;
 mod provider_keys;
+mod roles;
+mod routes;
+mod scene;
 mod script;
 mod sdk;
 mod secrets;
+mod seeds;
+mod simulate;
 mod stores;
 mod streamed;
 mod streaming;
 mod surfaces;
+mod tags;
 mod tenant;
 mod translated_streams;
 mod translation;
+mod upgrade;
+mod worlds;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -59,6 +73,18 @@ fn cases() -> Vec<Case> {
         bodies::cases(),
         translated_streams::cases(),
         surfaces::cases(),
+        access::cases(),
+        roles::cases(),
+        tags::cases(),
+        simulate::cases(),
+        pins::cases(),
+        seeds::cases(),
+        configurations::cases(),
+        routes::cases(),
+        admin_tokens::cases(),
+        audit::cases(),
+        changes::cases(),
+        upgrade::cases(),
     ]
     .into_iter()
     .flatten()

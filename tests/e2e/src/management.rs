@@ -89,7 +89,7 @@ fn workspaces(env: &Env) {
     let made = gateway.create("default", "workspaces", &json!({ "name": name }));
     assert!(made["id"].as_str().unwrap().starts_with("ws_"), "{made}");
     assert_eq!(made["name"], name);
-    assert_eq!(made["access"], "open", "the simple form says so: {made}");
+    assert_eq!(made["access"], "enforced", "closed to begin with: {made}");
     assert!(made["plan"].is_string(), "{made}");
     time(&made["created_at"]);
     let id = made["id"].as_str().unwrap();

@@ -8,12 +8,14 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
+use crate::access::deny;
 use crate::case::{Case, Env};
+use crate::client::Call;
 use crate::gateway::root;
 use crate::tenant::{Tenant, base_url};
 
 /// What both scripts test.
-const TESTS: [&str; 21] = [
+const TESTS: [&str; 22] = [
     "chat",
     "stream",
     "stream_split",
@@ -27,6 +29,7 @@ const TESTS: [&str; 21] = [
     "not_found_error",
     "rate_limit_error",
     "not_ready_error",
+    "access_denied_error",
     "key_rejected_error",
     "quota_error",
     "too_large_error",
@@ -98,6 +101,12 @@ fn run(env: &Env, language: &str) -> Result<Results, String> {
         &json!({"provider": "groq", "name": "g", "secret": "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",
                 "force": true, "base_url": base_url(&tenant.mock)}),
     );
+    let denied = json!({"name": "no-xai", "statements": [deny(&["xai/*"])]});
+    tenant.gateway.create(&tenant.workspace, "roles", &denied);
+    let roles = json!({"roles": ["app-anything", "no-xai"]});
+    tenant
+        .api(Call::new("PATCH", "/api/agents/app").json(&roles))
+        .expect(200);
     let output = Command::new(program)
         .arg(folder.join(script))
         .env("LOCKGATE_BASE_URL", format!("{}/v1", tenant.gateway.url()))

@@ -158,10 +158,33 @@ pub(crate) fn base_url(mock: &MockProvider) -> String {
     format!("{}/v1", mock.base_url().trim_end_matches('/'))
 }
 
-/// Makes the agent and a gateway key for it; `more` is added to the key's fields.
+/// Makes the agent, a role that lets it use every provider key, and a gateway key for it; `more` is added to the key's
+/// fields.
 pub(crate) fn gateway_key(gateway: &Gateway, workspace: &str, agent: &str, more: &Value) -> Value {
-    gateway.create(workspace, "agents", &json!({ "name": agent }));
-    more_gateway_key(gateway, workspace, agent, "key", more)
+    // Each write waits out a lease, so what can be made at once is.
+    let role = format!("{agent}-anything");
+    std::thread::scope(|scope| {
+        let made = scope.spawn(|| {
+            let body = json!({"name": role, "statements": [allow(&["*"])]});
+            gateway.create(workspace, "roles", &body)
+        });
+        gateway.create(workspace, "agents", &json!({ "name": agent }));
+        made.join().unwrap();
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let call = Call::new("PATCH", &format!("/api/agents/{agent}"));
+            gateway
+                .api(workspace, call.json(&json!({ "roles": [role] })))
+                .expect(200)
+        });
+        more_gateway_key(gateway, workspace, agent, "key", more)
+    })
+}
+
+/// A statement that allows the use of the keys that these patterns cover.
+pub(crate) fn allow(resources: &[&str]) -> Value {
+    json!({"effect": "allow", "actions": ["provider-key:use"], "resources": resources})
 }
 
 /// Makes another gateway key for an agent that exists.

@@ -95,6 +95,11 @@ const tests = {
     const error = await thrown(OpenAI.APIError, 424, "provider_not_ready", () => chat("mistral/mistral-large-latest"));
     assert.ok(String(error).includes("Mistral"), String(error));
   },
+  async access_denied_error() {
+    const error = await thrown(OpenAI.PermissionDeniedError, 403, "access_denied", () => chat("xai/grok-4"));
+    assert.equal(error.error.lockgate.reason, "denied_by_policy");
+    assert.ok(String(error).includes("app") && String(error).includes("no-xai"), String(error));
+  },
   // A provider's 401 is not the caller's: never AuthenticationError.
   key_rejected_error: () => thrown(OpenAI.APIError, 424, "provider_key_rejected", () => chat("openai/mock-status-401")),
   quota_error: () => thrown(OpenAI.APIError, 424, "provider_quota_exhausted", () => chat("openai/mock-quota")),

@@ -121,6 +121,12 @@ def test_not_ready_error():
     assert "Mistral" in str(error), error
 
 
+def test_access_denied_error():
+    error = raised(openai.PermissionDeniedError, 403, "access_denied", lambda: chat("xai/grok-4"))
+    assert error.body["lockgate"]["reason"] == "denied_by_policy", error.body
+    assert "app" in str(error) and "no-xai" in str(error), error
+
+
 def test_key_rejected_error():
     # A provider's 401 is not the caller's: never AuthenticationError.
     raised(openai.APIStatusError, 424, "provider_key_rejected", lambda: chat("openai/mock-status-401"))
