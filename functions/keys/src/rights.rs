@@ -221,26 +221,30 @@ async fn made<H: Host>(call: &Call<'_, H>, reference: &str) -> Result<String, Re
 impl Actor {
     /// Holds the caller's role and reach against a rule.
     fn meets(&self, rule: &Rule) -> Result<(), Refusal> {
+        let call = format!("{} {}", rule.method, rule.shown());
         let least = rule.needs.least();
-        if self.role < least {
-            return Err(self.too_low(&format!("{} {}", rule.method, rule.shown()), least));
+        let everywhere = matches!(rule.needs, Needs::Everywhere(_));
+        let refusal = if self.role < least {
+            self.too_low(&call, least)
+        } else if let Some(own) = &self.workspace
+            && everywhere
+        {
+            let message = format!(
+                "{call} is about all workspaces; the admin token {} is for {own} only.",
+                self.id
+            );
+            Refusal::new(Code::ACCESS_DENIED, message).reason("other_workspace")
+        } else {
+            return Ok(());
+        };
+        if !everywhere {
+            return Err(refusal);
         }
-        match (&rule.needs, &self.workspace) {
-            (Needs::Everywhere(_), Some(own)) => Err(Refusal::new(
-                Code::ACCESS_DENIED,
-                format!(
-                    "{} {} is about all workspaces; {} is for {own} only.",
-                    rule.method,
-                    rule.shown(),
-                    self.id
-                ),
-            )
-            .reason("other_workspace")
-            .remedy(
-                "Use LOCKGATE_ADMIN_TOKEN, or a token that its holder made without a `workspace`.",
-            )),
-            _ => Ok(()),
-        }
+        Err(refusal.remedy(format!(
+            "Use LOCKGATE_ADMIN_TOKEN, or a token for all workspaces with the role `{}`, which its holder makes by \
+             POST /api/admin-tokens without a `workspace`.",
+            word(least)
+        )))
     }
 
     /// Whether the caller may make and revoke tokens of a role.
@@ -258,7 +262,10 @@ impl Actor {
             AdminRole::Admin | AdminRole::Owner => "an owner",
         };
         let (has, needs) = (word(self.role), word(least));
-        let message = format!("{} has the role `{has}`; {what} needs `{needs}`.", self.id);
+        let message = format!(
+            "The admin token {} has the role `{has}`; {what} needs `{needs}`.",
+            self.id
+        );
         Refusal::new(Code::ACCESS_DENIED, message)
             .reason("role_too_low")
             .remedy(format!(
@@ -270,7 +277,7 @@ impl Actor {
         let own = self.workspace.as_deref().unwrap_or_default();
         Refusal::new(
             Code::ACCESS_DENIED,
-            format!("{} is for the workspace {own} only.", self.id),
+            format!("The admin token {} is for the workspace {own} only.", self.id),
         )
         .reason("other_workspace")
         .remedy(
