@@ -341,6 +341,7 @@ fn schemas_of_bodies_have_the_fields_that_are_read() {
     let agents = include_str!("../src/agents.rs");
     let simulate = include_str!("../src/simulate.rs");
     let gateways = include_str!("../src/gateways.rs");
+    let configurations = include_str!("../src/configurations.rs");
     let admin_tokens = include_str!("../src/admin_tokens.rs");
     let document = document();
     for (schema, source, name) in [
@@ -359,6 +360,11 @@ fn schemas_of_bodies_have_the_fields_that_are_read() {
         ("Simulate", simulate, "Imagined"),
         ("GatewayCreate", gateways, "Create"),
         ("GatewayPatch", gateways, "Patch"),
+        ("ConfigurationCreate", configurations, "Create"),
+        ("ConfigurationPatch", configurations, "Patch"),
+        ("ConfigurationDraft", configurations, "Document"),
+        ("ConfigurationApply", configurations, "Apply"),
+        ("ConfigurationRollback", configurations, "Rollback"),
         ("AdminTokenCreate", admin_tokens, "Create"),
     ] {
         let (mut all, required) = read(source, name);
