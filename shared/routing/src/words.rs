@@ -178,7 +178,7 @@ impl Words<'_> {
 
     fn denied(&self, explanation: Option<&Explanation>) -> (String, String, String) {
         let agent = &self.caller.identity.agent;
-        let slug = self.target.manifest.slug;
+        let (slug, title) = (self.target.manifest.slug, self.target.manifest.title);
         let denies = explanation.and_then(|explanation| {
             let mut notes = explanation.statements.iter();
             notes.find(|note| note.applied && note.effect == Effect::Deny)
@@ -197,7 +197,10 @@ impl Words<'_> {
             None => (
                 format!(
                     "no role of agent `{agent}` lets it use {}{}",
-                    self.what_key(),
+                    match self.not_ready.hold {
+                        Hold::Free => format!("any {title} key"),
+                        _ => self.what_key(),
+                    },
                     match self.target.model {
                         "" => " in a call that names no model",
                         _ => " for this model",

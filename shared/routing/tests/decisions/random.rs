@@ -147,7 +147,7 @@ fn environment() -> impl Strategy<Value = lockgate_access::Tags> {
 fn worlds() -> impl Strategy<Value = World> {
     let one = (
         environment(),
-        0..6_u8,
+        0..8_u8,
         any::<bool>(),
         prop::sample::select(vec!["openai", "openai", "openai", "groq"]),
     );
@@ -166,13 +166,13 @@ fn worlds() -> impl Strategy<Value = World> {
         for (n, (tags, state, default, provider)) in keys.into_iter().enumerate() {
             let mut key = key(provider, &format!("k{n}"));
             key.tags = tags;
-            key.enabled = state != 0;
+            key.enabled = !matches!(state, 0 | 3);
             key.health = if state == 1 {
                 Health::Invalid
             } else {
                 Health::Ok
             };
-            if state == 2 {
+            if matches!(state, 2 | 3) {
                 key.sealed = None;
             }
             key.default = default && n == 0;

@@ -153,6 +153,10 @@ fn a_key_without_the_secret_that_it_needs_counts_as_not_there() {
         pays(&world.clone().key(disabled(key("openai", "off"))), "gpt-4o"),
         "inactive"
     );
+    // A disabled one is disabled first of all.
+    let mut off = disabled(key("openai", "off"));
+    off.sealed = None;
+    assert_eq!(pays(&world.clone().key(off), "gpt-4o"), "inactive");
     let mut local = key("ollama", "local");
     local.sealed = None;
     assert_eq!(pays(&world.key(local), "ollama/llama3"), "local");

@@ -7,7 +7,7 @@ use lockgate_workspace::plan::{CredentialKind, Plan};
 use lockgate_workspace::resource::PinMode;
 use serde_json::json;
 
-use crate::world::{World, asks, key, planned, ready, route, targeted};
+use crate::world::{World, asks, key, planned, ready, route, tags, targeted};
 
 fn refused(world: &World, wanted: &Wanted<'_>) -> Refusal {
     let caller = world.clone().caller();
@@ -168,8 +168,42 @@ fn what_policy_says_is_repeated() {
     let (code, reason, words) = told(&other, &asks("claude-9"));
     assert_eq!((code, reason), ("access_denied", "denied_by_policy"));
     assert!(
-        words.contains("no role of agent `reviewer` lets it use provider key `main`"),
+        words.contains("no role of agent `reviewer` lets it use any Anthropic key for this model"),
         "{words}"
+    );
+}
+
+#[test]
+fn tags_that_differ_stand_side_by_side() {
+    let matching = json!([{"effect": "allow", "actions": ["provider-key:use"], "resources": ["anthropic/*"],
+                           "conditions": [{"tags_match": ["environment"]}]}]);
+    let mut main = key("anthropic", "main");
+    main.tags = tags(&[("environment", "staging")]);
+    let mut world = World::empty().role("match", &matching).key(main);
+    world.identity.agent_tags = tags(&[("environment", "production")]);
+    world.identity.gateway_tags = Some(tags(&[("environment", "production")]));
+    let (code, reason, words) = told(&world, &asks("claude-9"));
+    assert_eq!((code, reason), ("access_denied", "tag_mismatch"));
+    assert!(
+        words.contains("`environment`: agent `production`, gateway `production`, provider key `main` `staging`. Make the tags agree, or"),
+        "{words}"
+    );
+    let refusal = refused(&world, &asks("claude-9"));
+    let detail = |name| {
+        refusal
+            .details
+            .iter()
+            .find(|(own, _)| *own == name)
+            .unwrap()
+            .1
+            .clone()
+    };
+    assert_eq!(detail("statements")[0]["role"], "match");
+    assert!(detail("statements")[0]["because"].is_string());
+    assert_eq!(
+        detail("tags"),
+        json!([{"key": "environment", "agent": "production", "gateway": "production", "configuration": null,
+                "provider_key": "staging", "agree": false}])
     );
 }
 
