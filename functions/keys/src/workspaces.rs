@@ -6,7 +6,7 @@ use lockgate_workspace::question::{Change, Denial, Kind, Question, Reply};
 use lockgate_workspace::resource::{Access, Timestamp, Workspace};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, REGISTRY, new_id};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::body::{change, name};
 use crate::respond::{self, one_value, removed};
@@ -44,6 +44,10 @@ fn shown(workspace: &Workspace) -> Value {
 
 pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
     let page = call.page()?;
+    if let Some(own) = &call.actor.workspace {
+        let own = find(call, own).await?;
+        return Ok(page.reply_of(vec![own], |w| (w.created_at.0, &w.id), shown));
+    }
     match call
         .ask_of(REGISTRY, Question::ListWorkspaces(page.question()))
         .await?
@@ -164,6 +168,13 @@ pub(crate) async fn delete<H: Host>(
         }
         .into());
     }
+    // The workspace's own chain goes with it, and this one is another authority's: a row too many is better than none.
+    let record = Question::Record {
+        action: "workspace.delete".into(),
+        resource: workspace.id.clone(),
+        detail: json!({ "deleted": workspace }),
+    };
+    call.ask_of(DEFAULT_WORKSPACE, record).await?;
     let Reply::Entries(entries) = call.ask_of(&workspace.id, Question::DropWorkspace).await? else {
         return Err(AskError::Mismatch.into());
     };
