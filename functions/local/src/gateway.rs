@@ -75,8 +75,8 @@ pub(crate) fn run(run: Run) -> anyhow::Result<()> {
     }
     drop((welcome, token));
     let running = server::start(listeners, shared, dispatch)?;
-    say(&format!("listening on http://{}", running.address()));
-    Ok(running.until_signal()?)
+    let listening = format!("listening on http://{}", running.address());
+    Ok(running.until_signal(|| say(&listening))?)
 }
 
 /// Checks the settings and does what is to be done before serving, on a runtime that ends with it.

@@ -4,28 +4,45 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+/// The form has more than one field `model`, and only its reader knows which one it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Repeated;
+
 /// Where the value of the field `model` stands in a body whose `content-type` is given; `None` where it has none.
-pub(crate) fn model(content_type: &str, body: &[u8]) -> Option<Range<usize>> {
-    let boundary = boundary(content_type)?;
+///
+/// # Errors
+/// [`Repeated`]: policy would be asked for one model and the provider take another.
+pub(crate) fn model(content_type: &str, body: &[u8]) -> Result<Option<Range<usize>>, Repeated> {
+    let Some(boundary) = boundary(content_type) else {
+        return Ok(None);
+    };
     let delimiter = [b"--", boundary.as_bytes()].concat();
     let finder = memmem::Finder::new(&delimiter);
     let mut starts = finder.find_iter(body).peekable();
+    let mut found = None;
     while let Some(start) = starts.next() {
         let end = starts.peek().copied().unwrap_or(body.len());
         let from = start + delimiter.len();
-        let part = body.get(from..end)?;
+        let part = body.get(from..end).unwrap_or_default();
         let Some(head_end) = memmem::find(part, b"\r\n\r\n") else {
             continue;
         };
-        let head = part.get(..head_end).unwrap_or_default();
-        if !names_model(head) {
+        if !names_model(part.get(..head_end).unwrap_or_default()) {
             continue;
         }
+        if found.is_some() {
+            return Err(Repeated);
+        }
         let value = from + head_end + 4;
-        let last = end.checked_sub(2).filter(|last| *last >= value)?;
-        return (body.get(last..end) == Some(b"\r\n")).then_some(value..last);
+        let last = end.checked_sub(2).filter(|last| *last >= value);
+        found = last
+            .filter(|last| body.get(*last..end) == Some(b"\r\n"))
+            .map(|last| value..last);
+        if found.is_none() {
+            return Ok(None);
+        }
     }
-    None
+    Ok(found)
 }
 
 fn boundary(content_type: &str) -> Option<&str> {
@@ -41,18 +58,25 @@ fn boundary(content_type: &str) -> Option<&str> {
     })
 }
 
+/// Whether a part's head gives it the name `model`, as any reader of forms may take it: names in any letter case, white
+/// space around them, quoted pairs, the extended form `name*`.
 fn names_model(head: &[u8]) -> bool {
-    let Ok(head) = std::str::from_utf8(head) else {
-        return false;
-    };
-    head.split("\r\n").any(|line| {
-        let Some((name, value)) = line.split_once(':') else {
-            return false;
-        };
-        name.trim().eq_ignore_ascii_case("content-disposition")
-            && value
-                .split(';')
-                .any(|parameter| matches!(parameter.trim(), "name=\"model\"" | "name=model"))
+    let head = String::from_utf8_lossy(head);
+    let dispositions = head.split("\r\n").filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is = name.trim().eq_ignore_ascii_case("content-disposition");
+        is.then_some(value)
+    });
+    let mut parameters = dispositions
+        .flat_map(|value| value.split(';'))
+        .filter_map(|parameter| parameter.split_once('='));
+    parameters.any(|(name, value)| {
+        let value = value.replace(['"', '\\'], "");
+        match name.trim().to_ascii_lowercase().as_str() {
+            "name" => value.trim() == "model",
+            "name*" => value.trim().ends_with("'model"),
+            _ => false,
+        }
     })
 }
 
@@ -67,20 +91,46 @@ mod tests {
     fn the_model_is_found_wherever_it_stands() {
         let body = b"--X\r\nContent-Disposition: form-data; name=\"file\"; filename=\"model\"\r\n\r\n\x00model\r\n\
             --X\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--X--\r\n";
-        let at = model("multipart/form-data; boundary=X", body).unwrap();
+        let at = model("multipart/form-data; boundary=X", body)
+            .unwrap()
+            .unwrap();
         assert_eq!(&body[at], b"whisper-1");
-        let at = model("Multipart/Form-Data; charset=x; boundary=\"X\"", body).unwrap();
+        let at = model("Multipart/Form-Data; charset=x; boundary=\"X\"", body)
+            .unwrap()
+            .unwrap();
         assert_eq!(&body[at], b"whisper-1");
-        assert_eq!(model("multipart/form-data; boundary=Y", body), None);
-        assert_eq!(model("application/json", body), None);
-        assert_eq!(model("multipart/form-data; boundary=X", &body[..90]), None);
+        assert_eq!(model("multipart/form-data; boundary=Y", body), Ok(None));
+        assert_eq!(model("application/json", body), Ok(None));
+        assert_eq!(
+            model("multipart/form-data; boundary=X", &body[..90]),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn a_second_model_is_found_however_it_is_written() {
+        for second in [
+            "name=\"model\"",
+            "NAME = model",
+            "name=\" model \"",
+            "name=\"mod\\el\"",
+            "name*=UTF-8''model",
+            "filename=\"a\"; name=\"model\"",
+        ] {
+            let body = format!(
+                "--X\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n\
+                 --X\r\nContent-Disposition: form-data; {second}\r\n\r\nother\r\n--X--\r\n"
+            );
+            let found = model("multipart/form-data; boundary=X", body.as_bytes());
+            assert_eq!(found, Err(Repeated), "{second}");
+        }
     }
 
     proptest! {
         #[test]
         fn nothing_panics(body: Vec<u8>, text in "(--X|\r\n|name=\"model\"|content-disposition:|[a-z ;])*") {
             let _ = model("multipart/form-data; boundary=X", &body);
-            if let Some(at) = model("multipart/form-data; boundary=X", text.as_bytes()) {
+            if let Ok(Some(at)) = model("multipart/form-data; boundary=X", text.as_bytes()) {
                 prop_assert!(text.as_bytes().get(at).is_some());
             }
         }

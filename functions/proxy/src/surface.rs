@@ -138,7 +138,15 @@ impl<'a> Ask<'a> {
     }
 
     fn form(body: &'a [u8], content_type: &str) -> Result<Self, Refusal> {
-        let at = form::model(content_type, body).ok_or_else(|| {
+        let at = form::model(content_type, body).map_err(|form::Repeated| {
+            Refusal::new(
+                Code::INVALID_REQUEST,
+                "The form has more than one field `model`.",
+            )
+            .param("model")
+            .remedy("Send one.")
+        })?;
+        let at = at.ok_or_else(|| {
             Refusal::new(
                 Code::INVALID_REQUEST,
                 "The request is no form with a field `model`.",

@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         )
     })?;
     println!("listening on http://{}", running.address());
-    Ok(running.until_signal()?)
+    Ok(running.until_signal(|| ())?)
 }
 
 async fn relay(

@@ -13,7 +13,7 @@
 //! let running = server::start(listeners, shared, |_host, _request| async {
 //!     Answer { status: 204, from: None, set: Vec::new(), body: AnswerBody::Bytes(Vec::new()) }
 //! })?;
-//! running.until_signal()?;
+//! running.until_signal(|| ())?;
 //! # Ok(())
 //! # }
 //! ```

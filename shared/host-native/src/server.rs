@@ -160,15 +160,17 @@ impl Running {
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT), then as [`Running::stop`].
-    /// A second signal ends the process at once, with exit code 130.
+    /// A second signal ends the process at once, with exit code 130. `heard` is called once signals are heard: whoever
+    /// is told of the gateway there may send one.
     ///
     /// # Errors
     /// Where a thread failed, or signals cannot be heard.
-    pub fn until_signal(self) -> io::Result<()> {
+    pub fn until_signal(self, heard: impl FnOnce()) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let mut signals = runtime.block_on(async { Signals::new() })?;
+        heard();
         runtime.block_on(signals.next());
         std::thread::Builder::new()
             .name("second-signal".to_owned())
