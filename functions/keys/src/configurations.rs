@@ -320,7 +320,8 @@ fn lost(expected: u64, now: &Configuration, meant: Option<&str>) -> Refusal {
     };
     Refusal::new(Code::STALE_ETAG, message)
         .remedy(format!(
-            "Look at `lockgate.diff`; to go on, write your draft anew and apply it with \"expected_version\": {}.",
+            "Look at `lockgate.diff`; to go on, write your draft anew if it is gone, and repeat the call with \
+             \"expected_version\": {}.",
             now.version
         ))
         .detail("diff", diff.into())

@@ -13,6 +13,8 @@ use crate::problem::Problems;
 
 /// What `lockgate_access` calls the list of statements.
 const STATEMENTS: &str = "statements";
+/// Roles of one agent.
+const MAX_ROLES: usize = 50;
 
 /// Reads `resources`. Ids and times are the applier's to give.
 pub(crate) fn read(spot: &Spot<'_>, problems: &mut Problems) -> Declared {
@@ -73,7 +75,7 @@ fn role(item: &Spot<'_>, seen: &mut Seen, problems: &mut Problems) -> Role {
 fn agent(item: &Spot<'_>, seen: &mut Seen, problems: &mut Problems) -> Agent {
     let [name, tagged, roles] = item.fields(problems, ["name", "tags", "roles"]);
     let roles = roles.map_or_else(Vec::new, |list| {
-        let roles = list.items(problems, MAX_LIST);
+        let roles = list.items(problems, MAX_ROLES);
         let roles = roles
             .iter()
             .filter_map(|role| role.text(problems, MAX_NAME));

@@ -258,8 +258,8 @@ pub(super) fn version(
     match rows.into_iter().next() {
         Some(row) => Ok(Reply::Version(Box::new(read_version(row)?))),
         None => Err(not_found(
-            &format!("version of the configuration “{}”", found.name),
-            &version.to_string(),
+            "version",
+            &format!("{version} of {}", found.name),
         )),
     }
 }

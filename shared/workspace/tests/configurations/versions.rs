@@ -79,7 +79,7 @@ fn of_two_who_apply_one_draft_one_wins() {
     assert_eq!(store.get("main").version, 1);
     assert_eq!(
         store.version("main", 2).unwrap_err().to_string(),
-        "no version of the configuration “main” “2” in this workspace"
+        "no version “2 of main” in this workspace"
     );
 }
 
