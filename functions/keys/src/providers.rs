@@ -110,7 +110,7 @@ fn status(
         (None, None) if seeded => (
             "seeded",
             format!(
-                "The entry that this workspace began with waits for a {title} key. Add one with POST \
+                "The entry that this workspace began with waits for a key of {title}. Add one with POST \
                  /api/provider-keys, or remove the entry with DELETE /api/providers/{slug}/seed."
             ),
         ),
