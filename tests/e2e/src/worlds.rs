@@ -188,10 +188,10 @@ fn document(dice: &mut Dice) -> String {
 
 fn pins(dice: &mut Dice, keys: &[(&'static str, &'static str)]) -> Value {
     let mut pins: Vec<Value> = Vec::new();
-    for _ in 0..dice.below(3) {
+    for _ in 0..dice.below(5) {
         let (provider, key) = *dice.of(keys);
         if pins.iter().all(|pin| pin["provider"] != provider) {
-            let mode = dice.of(&["hard", "soft"]);
+            let mode = dice.of(&["hard", "hard", "soft"]);
             pins.push(json!({"provider": provider, "provider_key": key, "mode": mode}));
         }
     }
@@ -290,12 +290,12 @@ impl<'a> World<'a> {
         let mut change = |method, path: String, body| changes.push((method, path, body));
         for (_, _, id) in &self.keys {
             match dice.below(4) {
-                0 => change(
+                0 | 1 => change(
                     "PATCH",
                     format!("provider-keys/{id}"),
-                    json!({"enabled": !dice.once_in(3)}),
+                    json!({"enabled": dice.once_in(2)}),
                 ),
-                1 => change("PUT", format!("provider-keys/{id}/tags"), tags(dice)),
+                2 => change("PUT", format!("provider-keys/{id}/tags"), tags(dice)),
                 _ => {}
             }
         }
