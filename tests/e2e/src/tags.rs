@@ -133,13 +133,17 @@ fn reserved_keys(env: &Env) {
         "lock\u{200b}gate:plan",
         "\u{feff}lockgate:plan",
         "lockgate\u{ff1a}plan",
+        "lockgate\u{2236}plan",
+        "\u{ff4c}ockgate:plan",
+        "l\u{43e}ckgate:plan",
+        "lo\u{301}ckgate:plan",
     ] {
         let tags = json!({ key: "v" }).to_string();
         refused(&scene, &tags, "tag_key_reserved", &["lockgate:"]);
     }
     taken(
         &scene,
-        &json!({"lockgate": "v", "lockgates:plan": "v", "my-lockgate:plan": "v"}),
+        &json!({"lockgate": "v", "lockgates:plan": "v", "my-lockgate:plan": "v", "l0ckgate:plan": "v"}),
     );
 }
 
