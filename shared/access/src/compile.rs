@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::iter;
 
-use crate::hold::{Scene, Truth, Wanted, any, shared, wanted};
+use crate::hold::{Scene, Truth, Wanted, about_model, any, shared, wanted};
 use crate::resource::Reach;
-use crate::{Bearer, Circumstances, Condition, KeyFacts, Statement, USE_PROVIDER_KEY};
+use crate::{Circumstances, Condition, KeyFacts, Statement, USE_PROVIDER_KEY};
 
 /// A set of keys, by their places. Few workspaces have more keys than fit in the first word.
 #[derive(Debug, Clone, Default)]
@@ -84,14 +84,18 @@ pub(crate) struct Compiler<'a> {
     keys: &'a [KeyFacts<'a>],
     /// The places of the keys of each provider.
     providers: BTreeMap<&'a str, Vec<usize>>,
+    all: KeySet,
     resources: BTreeMap<&'a str, KeySet>,
+    conditions: BTreeMap<&'a Condition, KeySet>,
     columns: BTreeMap<&'a str, Column<'a>>,
 }
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(circumstances: &Circumstances<'a>, keys: &'a [KeyFacts<'a>]) -> Self {
         let mut providers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut all = KeySet::none(keys.len());
         for (at, key) in keys.iter().enumerate() {
+            all.insert(at);
             providers.entry(key.provider).or_default().push(at);
         }
         Self {
@@ -102,7 +106,9 @@ impl<'a> Compiler<'a> {
             },
             keys,
             providers,
+            all,
             resources: BTreeMap::new(),
+            conditions: BTreeMap::new(),
             columns: BTreeMap::new(),
         }
     }
@@ -110,17 +116,22 @@ impl<'a> Compiler<'a> {
     /// The keys that `statement` covers and for which its conditions on tags hold.
     pub(crate) fn settle(&mut self, statement: &'a Statement) -> KeySet {
         let mut settled = KeySet::none(self.keys.len());
-        // Without a key and a model, only what is about neither is known.
-        let never = |condition| self.scene.holds(condition) == Truth::No;
-        if !any(&statement.actions, USE_PROVIDER_KEY) || statement.conditions.iter().any(never) {
+        if !any(&statement.actions, USE_PROVIDER_KEY) {
             return settled;
         }
         for pattern in &statement.resources {
             settled.add(self.covered(pattern));
         }
         for condition in &statement.conditions {
-            if !settled.is_empty() {
-                self.restrict(&mut settled, condition);
+            if about_model(&condition.test) || settled.is_empty() {
+                continue;
+            }
+            if let Some(fitting) = self.conditions.get(condition) {
+                settled.keep(fitting);
+            } else {
+                let fitting = self.fitting(condition);
+                settled.keep(&fitting);
+                self.conditions.insert(condition, fitting);
             }
         }
         settled
@@ -140,29 +151,33 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Leaves in `settled` the keys for which `condition` holds, or may.
-    fn restrict(&mut self, settled: &mut KeySet, condition: &'a Condition) {
-        let mut fitting = settled.clone();
-        let mut about_key = false;
+    /// The keys for which a condition on tags holds.
+    fn fitting(&mut self, condition: &'a Condition) -> KeySet {
+        let none = KeySet::none(self.keys.len());
+        match self.scene.holds(condition) {
+            Truth::Yes => return self.all.clone(),
+            Truth::No => return none,
+            // The scene has no key, so it depends on that.
+            Truth::Unknown => {}
+        }
+        let mut fitting = self.all.clone();
         for (key, wanted) in wanted(&condition.test) {
-            let same = shared(&self.scene.circumstances, key);
             match wanted {
-                Wanted::Value(Bearer::ProviderKey, values) => {
+                Wanted::Same => {
+                    let same = shared(&self.scene.circumstances, key);
+                    self.narrow(&mut fitting, key, |value| Some(value) == same);
+                }
+                Wanted::Value(_, values) => {
                     self.narrow(&mut fitting, key, |value| values.fit(value))
                 }
-                Wanted::Same => self.narrow(&mut fitting, key, |value| Some(value) == same),
-                Wanted::Value(..) => continue,
             }
-            about_key = true;
-        }
-        // What is of the request holds, or `settle` would not have come here; what is of the model is asked later.
-        if !about_key {
-            return;
         }
         if condition.negated {
-            settled.remove(&fitting);
+            let mut rest = self.all.clone();
+            rest.remove(&fitting);
+            rest
         } else {
-            settled.keep(&fitting);
+            fitting
         }
     }
 

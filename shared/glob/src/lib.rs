@@ -14,9 +14,13 @@ use memchr::memmem;
 /// ```
 #[must_use]
 pub fn glob(pattern: &str, text: &str) -> bool {
+    // A glob matches itself, and most patterns are plain names.
+    if pattern == text {
+        return true;
+    }
     let mut parts = pattern.as_bytes().split(|byte| *byte == b'*');
     let (Some(start), Some(end)) = (parts.next(), parts.next_back()) else {
-        return pattern == text;
+        return false;
     };
     let between = text
         .as_bytes()
