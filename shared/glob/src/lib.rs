@@ -22,11 +22,7 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     let (Some(start), Some(end)) = (parts.next(), parts.next_back()) else {
         return false;
     };
-    let between = text
-        .as_bytes()
-        .strip_prefix(start)
-        .and_then(|text| text.strip_suffix(end));
-    let Some(mut between) = between else {
+    let Some(mut between) = without(text.as_bytes(), start, end) else {
         return false;
     };
     // Each part is taken where it is found first: a later place would only leave less for the parts after it. So
@@ -45,14 +41,26 @@ const SHORT: usize = 128;
 
 /// What follows the first `part` in `text`. As UTF-8 synchronises itself, no part is found across characters.
 fn after<'t>(text: &'t [u8], part: &[u8]) -> Option<&'t [u8]> {
-    let Some(first) = part.first() else {
+    if part.is_empty() {
         return Some(text);
-    };
+    }
     let at = if text.len() > SHORT {
         memmem::find(text, part)?
     } else {
         text.windows(part.len())
-            .position(|window| window.first() == Some(first) && window == part)?
+            .position(|window| same(window, part))?
     };
     text.get(at + part.len()..)
+}
+
+/// What is between `start` and `end` if `text` begins and ends with them.
+fn without<'t>(text: &'t [u8], start: &[u8], end: &[u8]) -> Option<&'t [u8]> {
+    let (head, text) = text.split_at_checked(start.len())?;
+    let (between, tail) = text.split_at_checked(text.len().checked_sub(end.len())?)?;
+    (same(head, start) && same(tail, end)).then_some(between)
+}
+
+/// Whether two pieces of one length are the same. Most differ in their first byte, so a call to compare memory would cost more.
+fn same(text: &[u8], part: &[u8]) -> bool {
+    text.iter().eq(part)
 }
