@@ -28,7 +28,7 @@ fn measure(c: &mut Criterion) {
             b.iter(|| {
                 black_box(&policy)
                     .ask(black_box(Some(MODEL)))
-                    .allows(black_box(20))
+                    .allows(black_box(21))
             });
         });
         group.bench_function("compile", |b| {
@@ -40,7 +40,7 @@ fn measure(c: &mut Criterion) {
                     black_box(&world.roles),
                     &circumstances,
                     black_box(Some(MODEL)),
-                    &keys[20],
+                    &keys[21],
                 )
             });
         });

@@ -55,7 +55,7 @@ pub extern "C" fn ask_one(world: usize, times: u32) -> usize {
             measured
                 .policy
                 .ask(black_box(Some(MODEL)))
-                .allows(black_box(20)),
+                .allows(black_box(21)),
         )
     })
 }
