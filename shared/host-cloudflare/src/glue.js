@@ -175,7 +175,8 @@ async function sent(message, from, allow, body, signal) {
 
 /** What Rust calls; the signatures are in `glue.rs`. */
 function glueFor(instance) {
-  const decoder = new TextDecoder();
+  // A byte order mark belongs to the text that begins with it.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const allowed = [];
 
   /** Hands the outcome of `promise` to the slot that Rust waits on. */

@@ -56,13 +56,11 @@ impl Cells {
     }
 
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text()?).map_err(|e| StoreError::Corrupt(e.to_string()))
+        read(&self.text()?)
     }
 
     pub(super) fn optional_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, StoreError> {
-        let text = self.optional_text()?;
-        text.map(|text| serde_json::from_str(&text).map_err(|e| StoreError::Corrupt(e.to_string())))
-            .transpose()
+        self.optional_text()?.map(|text| read(&text)).transpose()
     }
 
     /// A word of a closed set, stored as its JSON string without the quotes.
@@ -70,6 +68,11 @@ impl Cells {
         serde_json::from_value(serde_json::Value::String(self.text()?))
             .map_err(|e| StoreError::Corrupt(e.to_string()))
     }
+}
+
+/// JSON as it is stored. Questions are read from bytes too, so that each type is read by one piece of code in wasm.
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_slice(text.as_bytes()).map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 /// A value as JSON text.

@@ -81,6 +81,9 @@ impl Stored for Configuration {
     }
 }
 
+/// Above every version's number. A Durable Object counts no further.
+const EVERY_VERSION: u64 = (1 << 53) - 1;
+
 /// What is applied.
 pub(super) struct Apply<'a> {
     pub(super) id: &'a str,
@@ -235,7 +238,7 @@ pub(super) fn versions(
          WHERE configuration = ?1 AND version < ?2 ORDER BY version DESC LIMIT ?3",
         &[
             found.id.as_str().into(),
-            before.unwrap_or(u64::MAX).into(),
+            before.unwrap_or(EVERY_VERSION).into(),
             u64::from(limit).into(),
         ],
     )?;
