@@ -6,4 +6,5 @@ mod cedar;
 mod explain;
 mod policy;
 mod read;
+mod resource;
 mod world;

@@ -24,7 +24,7 @@ const ACTIONS: [&str; 7] = [
     "provider-key:read",
     "provider-key",
 ];
-const RESOURCES: [&str; 17] = [
+const RESOURCES: [&str; 19] = [
     "*",
     "*",
     "openai",
@@ -42,6 +42,8 @@ const RESOURCES: [&str; 17] = [
     "*/pk_b",
     "openai/",
     "*prod*",
+    "*open*/us",
+    "*e*n*/*us",
 ];
 
 /// Keys of a world.
