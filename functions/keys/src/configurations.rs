@@ -169,7 +169,7 @@ pub(crate) async fn apply<H: Host>(
     let found = find(call, id).await?;
     let expected = body.expected_version;
     if found.version != expected || call.expect.is_some_and(|seen| seen != found.revision) {
-        return Err(lost(expected, &found, draft(&found)));
+        return Err(lost(call, expected, &found, draft(&found)).await);
     }
     let Some(document) = draft(&found) else {
         return Err(Refusal::new(
@@ -191,7 +191,7 @@ pub(crate) async fn rollback<H: Host>(
     let document = wanted.document.unwrap_or_default();
     let expected = body.expected_version.unwrap_or(found.version);
     if found.version != expected || call.expect.is_some_and(|seen| seen != found.revision) {
-        return Err(lost(expected, &found, Some(&document)));
+        return Err(lost(call, expected, &found, Some(&document)).await);
     }
     go_live(call, &found, expected, &document, Some(body.version)).await
 }
@@ -249,7 +249,7 @@ async fn go_live<H: Host>(
         Ok(applied) => shown_with(200, applied, "warnings", &warnings),
         Err(refusal) if refusal.code == Code::STALE_ETAG => {
             let now = find(call, &found.id).await?;
-            Err(lost(expected_version, &now, Some(document)))
+            Err(lost(call, expected_version, &now, Some(document)).await)
         }
         Err(refusal) if refusal.code == Code::NOT_FOUND => {
             // While the configuration is there, it is a role that is not.
@@ -298,14 +298,31 @@ fn compile<H: Host>(host: &H, document: &str) -> Result<(Plan, Declared, Vec<Pro
     Ok((plan, declared, problems))
 }
 
-/// Somebody was faster: what is live now against what was to be applied.
-fn lost(expected: u64, now: &Configuration, meant: Option<&str>) -> Refusal {
+/// Somebody was faster: what has changed since the version that was expected, and what was to be applied beside what is
+/// live now. Where the draft is gone nobody knows any more what was meant.
+async fn lost<H: Host>(
+    call: &Call<'_, H>,
+    expected: u64,
+    now: &Configuration,
+    meant: Option<&str>,
+) -> Refusal {
     let live = now.document.as_deref().unwrap_or_default();
-    let diff = meant.map_or_else(String::new, |meant| {
-        difference(
-            (&version_name(now.version), live),
-            ("what you meant to apply", meant),
-        )
+    let live_name = version_name(now.version);
+    let (seen_name, seen) = if expected == now.version {
+        (live_name.clone(), live.to_owned())
+    } else if expected == 0 {
+        (version_name(0), String::new())
+    } else if expected > now.version {
+        (format!("no version {expected}"), String::new())
+    } else {
+        match version_of(call, &now.id, expected).await {
+            Ok(seen) => (version_name(expected), seen.document.unwrap_or_default()),
+            Err(refusal) => return refusal,
+        }
+    };
+    let diff = difference((&seen_name, &seen), (&live_name, live));
+    let draft_diff = meant.map_or_else(String::new, |meant| {
+        difference((&live_name, live), ("what you meant to apply", meant))
     });
     let message = if now.version == expected {
         format!(
@@ -320,11 +337,12 @@ fn lost(expected: u64, now: &Configuration, meant: Option<&str>) -> Refusal {
     };
     Refusal::new(Code::STALE_ETAG, message)
         .remedy(format!(
-            "Look at `lockgate.diff`; to go on, write your draft anew if it is gone, and repeat the call with \
-             \"expected_version\": {}.",
+            "`lockgate.diff` shows what has gone live since, `lockgate.draft_diff` what you would change now; to go on, write \
+             your draft anew if it is gone, and repeat the call with \"expected_version\": {}.",
             now.version
         ))
         .detail("diff", diff.into())
+        .detail("draft_diff", draft_diff.into())
         .detail("expected_version", expected.into())
         .detail("live_version", now.version.into())
 }

@@ -150,12 +150,18 @@ impl<'a> Spot<'a> {
         self.items(problems, most)
     }
 
-    /// A string of 1 to `most` characters.
-    pub(crate) fn text(&self, problems: &mut Problems, most: usize) -> Option<&'a str> {
+    /// A string, whatever is in it.
+    pub(crate) fn string(&self, problems: &mut Problems) -> Option<&'a str> {
         let Value::Text(text) = &self.node.value else {
             self.is_not(problems, "a string");
             return None;
         };
+        Some(text)
+    }
+
+    /// A string of 1 to `most` characters.
+    pub(crate) fn text(&self, problems: &mut Problems, most: usize) -> Option<&'a str> {
+        let text = self.string(problems)?;
         self.bounded(problems, text, most)
     }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use lockgate_workspace::is_id;
+pub(crate) use lockgate_workspace::name::MAX as MAX_NAME;
+use lockgate_workspace::name::check;
 use lockgate_workspace::question::Kind;
 
 use crate::fields::Spot;
@@ -11,8 +12,6 @@ use crate::problem::{Problems, echo};
 
 /// Items of a list.
 pub(crate) const MAX_LIST: usize = 200;
-/// Characters of a name.
-pub(crate) const MAX_NAME: usize = 128;
 /// Characters of a model or a glob over models.
 pub(crate) const MAX_MODEL: usize = 256;
 
@@ -22,19 +21,13 @@ pub(crate) fn name<'a>(
     problems: &mut Problems,
     kind: Option<Kind>,
 ) -> Option<&'a str> {
-    let text = spot.text(problems, MAX_NAME)?;
-    let problem = if text.trim() != text {
-        "has a space at its ends".to_owned()
-    } else if text.contains('/') {
-        "has a slash, which separates a provider from a name".to_owned()
-    } else if let Some(kind) = kind.filter(|kind| is_id(text, kind.prefix())) {
-        format!("looks like an id ({}_…)", kind.prefix())
-    } else {
+    let text = spot.string(problems)?;
+    let Err(problem) = check(text, kind.map(Kind::prefix)) else {
         return Some(text);
     };
     spot.error(
         problems,
-        format!("“{}” cannot be a name: it {problem}", echo(text)),
+        format!("“{}” cannot be a name: {problem}", echo(text)),
     );
     None
 }

@@ -14,6 +14,7 @@ pub mod health;
 mod id;
 pub mod lease;
 pub mod minted;
+pub mod name;
 pub mod plan;
 pub mod question;
 pub mod resource;

@@ -267,9 +267,11 @@ fn draft_to_apply(env: &Env) {
 
 fn two_apply_at_once(env: &Env) {
     let scene = Scene::new(env.gateway());
-    live(&scene, "c", &simple("gpt-4o"));
+    live(&scene, "c", &simple("model-0"));
+    let line = |model: &str| format!("    - {{ id: one, provider: openai, model: {model} }}");
     for round in 1..4 {
-        let document = simple(&format!("model-{round}"));
+        let (before, after) = (format!("model-{}", round - 1), format!("model-{round}"));
+        let document = simple(&after);
         put(&scene, "c", &document).expect(200);
         let replies = at_once(&[(); 4], |()| apply(&scene, "c", round));
         let won: Vec<&Reply> = replies.iter().filter(|one| one.status == 200).collect();
@@ -280,7 +282,14 @@ fn two_apply_at_once(env: &Env) {
             let lockgate = &error["lockgate"];
             assert_eq!(lockgate["expected_version"], round, "{error}");
             assert_eq!(lockgate["live_version"], round + 1, "{error}");
-            assert!(lockgate["diff"].is_string(), "{error}");
+            let (out, into) = (format!("-{}", line(&before)), format!("+{}", line(&after)));
+            let heads = [
+                format!("--- version {round}"),
+                format!("+++ version {}", round + 1),
+            ];
+            says(&lockgate["diff"], &[&heads[0], &heads[1], &out, &into]);
+            // All meant the same, and it is live.
+            assert_eq!(lockgate["draft_diff"], "", "{error}");
         }
         assert_eq!(scene.get("configurations/c")["document"], document);
     }
@@ -288,14 +297,35 @@ fn two_apply_at_once(env: &Env) {
     assert_eq!(versions["items"].as_array().unwrap().len(), 4);
     // Who comes later, with another draft on an old version, is shown what differs.
     put(&scene, "c", &simple("late")).expect(200);
+    let changed = |error: &Value, field: &str, out: &str, into: &str| {
+        let (out, into) = (format!("-{}", line(out)), format!("+{}", line(into)));
+        says(&error["lockgate"][field], &[&out, &into]);
+    };
     let error = apply(&scene, "c", 2).refusal(412, "stale_etag");
-    says(
-        &error["lockgate"]["diff"],
-        &[
-            "-    - { id: one, provider: openai, model: model-3 }",
-            "+    - { id: one, provider: openai, model: late }",
-        ],
-    );
+    changed(&error, "diff", "model-1", "model-3");
+    changed(&error, "draft_diff", "model-3", "late");
+    // Where nothing was live, or there is no such version, all that is live is new.
+    for expected in [0, 5, u64::MAX] {
+        let error = apply(&scene, "c", expected).refusal(412, "stale_etag");
+        let new = format!("+{}", line("model-3"));
+        says(&error["lockgate"]["diff"], &["+providers:", &new]);
+        changed(&error, "draft_diff", "model-3", "late");
+    }
+    // Who rolls back is told the same, of the version that was to be live again.
+    let body = json!({"version": 1, "expected_version": 3});
+    let error = scene
+        .post("configurations/c/rollback", &body)
+        .refusal(412, "stale_etag");
+    changed(&error, "diff", "model-2", "model-3");
+    changed(&error, "draft_diff", "model-3", "model-0");
+    // Another draft changes nothing that is live.
+    let body = json!({"expected_version": 4});
+    let stale = Call::new("POST", "/api/configurations/c/apply")
+        .header("if-match", "\"1\"")
+        .json(&body);
+    let error = scene.api(stale).refusal(412, "stale_etag");
+    assert_eq!(error["lockgate"]["diff"], "", "{error}");
+    changed(&error, "draft_diff", "model-3", "late");
 }
 
 fn rollback_byte_for_byte(env: &Env) {
