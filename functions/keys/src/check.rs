@@ -15,7 +15,7 @@ use lockgate_providers::call::{Sending, health_url};
 use lockgate_refusal::{Code, Refusal};
 use lockgate_sigv4::Credentials;
 use lockgate_workspace::health::rejects_key;
-use lockgate_workspace::question::{Denial, Question, Reply};
+use lockgate_workspace::question::{DataQuestion, Denial, Question, Reply};
 use lockgate_workspace::resource::{Health, HealthCheck, Timestamp};
 use lockgate_workspace::snapshot::KeyPointer;
 use lockgate_workspace::{AskError, Settings, UnsealError, ask, unseal};
@@ -90,7 +90,7 @@ pub(crate) async fn look<H: Host>(
             None => silent(manifest),
         };
         let version = key.sealed.as_ref().map_or(0, |pointer| pointer.version);
-        let question = Question::MarkHealth {
+        let question = DataQuestion::MarkHealth {
             id: key.id,
             version,
             health,

@@ -11,9 +11,9 @@ use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::gateway_key::{self, KeyError, KeyHash};
 use lockgate_workspace::lease::Lease;
-use lockgate_workspace::question::{Admission, Admit, Question, Reply};
+use lockgate_workspace::question::{Admission, Admit, DataQuestion, Reply};
 use lockgate_workspace::snapshot::{Identity, Snapshot};
-use lockgate_workspace::{DEFAULT_WORKSPACE, REGISTRY, Settings, ask};
+use lockgate_workspace::{REGISTRY, Settings, ask};
 
 /// Gateway keys whose grants an isolate keeps at once.
 const MAX_GRANTS: usize = 10_000;
@@ -109,7 +109,7 @@ pub(crate) async fn caller<H: Host>(
         host,
         settings,
         &workspace,
-        Question::Admit(question.admit()),
+        DataQuestion::Admit(question.admit()),
     )
     .await?
     .reply;
@@ -122,7 +122,7 @@ async fn confirm_kek<H: Host>(host: &H, settings: &Settings) -> Result<(), Refus
     if KEK_CONFIRMED.get() {
         return Ok(());
     }
-    let question = Question::GetWorkspace(DEFAULT_WORKSPACE.into());
+    let question = DataQuestion::Ping;
     ask(host, settings, REGISTRY, question).await?;
     KEK_CONFIRMED.set(true);
     Ok(())

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use lockgate_host::Host;
-use lockgate_workspace::question::Question;
+use lockgate_workspace::question::DataQuestion;
 use lockgate_workspace::resource::Health;
 use lockgate_workspace::snapshot::KeyPointer;
 use lockgate_workspace::{Settings, ask};
@@ -82,7 +82,7 @@ pub(crate) fn rejected<H: Host>(
     }
     let title = lockgate_providers::find(&key.provider)
         .map_or(key.provider.as_str(), |manifest| manifest.title);
-    let question = Question::MarkHealth {
+    let question = DataQuestion::MarkHealth {
         id: key.id.clone(),
         version: version(key),
         health: Health::Invalid,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lockgate_host::Host;
 use lockgate_refusal::Refusal;
 use lockgate_routing::{NotReady, PassedOver};
-use lockgate_workspace::question::{Question, Records};
+use lockgate_workspace::question::{DataQuestion, Records};
 use lockgate_workspace::resource::{Attempt, RequestRecord, Timestamp};
 use lockgate_workspace::{Settings, ask};
 
@@ -309,7 +309,7 @@ async fn report<H: Host>(
 ) {
     let mut due = due.into_iter();
     let first = due.next();
-    let question = Question::Report {
+    let question = DataQuestion::Report {
         records,
         incidents: incidents.told(),
         admit: first.as_ref().map(admission::Renewal::admit),
@@ -326,7 +326,7 @@ async fn report<H: Host>(
         let _ = renewal.take(answered.reply);
     }
     for renewal in due {
-        let question = Question::Admit(renewal.admit());
+        let question = DataQuestion::Admit(renewal.admit());
         if let Ok(answered) = ask(host, settings, workspace, question).await {
             let _ = renewal.take(answered.reply);
         }

@@ -8,9 +8,9 @@ use lockgate_host::{Host, StoreError};
 use thiserror::Error;
 
 use crate::Settings;
-use crate::authority;
+use crate::authority::{self, Asked};
 use crate::lease::Lengths;
-use crate::question::{Denial, Envelope, Outcome, Question, Reply};
+use crate::question::{DataQuestion, Denial, Envelope, Outcome, Question, Reply};
 
 /// Who acts where nobody does: the gateway itself.
 const SYSTEM: &str = "system";
@@ -60,11 +60,11 @@ thread_local! {
 ///
 /// # Errors
 /// [`AskError`].
-pub async fn ask<H: Host>(
+pub async fn ask<H: Host, Q: Asked>(
     host: &H,
     settings: &Settings,
     object: &str,
-    question: Question,
+    question: Q,
 ) -> Result<Answered, AskError> {
     ask_as(host, settings, object, SYSTEM, question).await
 }
@@ -74,14 +74,14 @@ pub async fn ask<H: Host>(
 ///
 /// # Errors
 /// [`AskError`].
-pub async fn ask_as<H: Host>(
+pub async fn ask_as<H: Host, Q: Asked>(
     host: &H,
     settings: &Settings,
     object: &str,
     actor: &str,
-    question: Question,
+    question: Q,
 ) -> Result<Answered, AskError> {
-    let removes = removes(&question);
+    let removes = question.removes();
     let envelope = Envelope {
         object: object.to_owned(),
         actor: actor.to_owned(),
@@ -92,7 +92,7 @@ pub async fn ask_as<H: Host>(
     let outcome = match host.database() {
         Some(database) => authority::process(database, host.now_ms(), envelope).await,
         None => {
-            let bytes = serde_json::to_vec(&envelope).map_err(|_| AskError::Mismatch)?;
+            let bytes = written(envelope).ok_or(AskError::Mismatch)?;
             let bytes = host.ask(object, bytes).await?;
             serde_json::from_slice::<Outcome>(&bytes).map_err(|_| AskError::Mismatch)?
         }
@@ -117,14 +117,23 @@ pub async fn ask_as<H: Host>(
     })
 }
 
-fn removes(question: &Question) -> bool {
-    matches!(
+/// A question as it travels: always as one of all questions.
+fn written<Q: Asked>(envelope: Envelope<Q>) -> Option<Vec<u8>> {
+    let Envelope {
+        object,
+        actor,
+        kek_check,
+        lease_ms,
         question,
-        Question::DropWorkspace
-            | Question::DeleteProviderKey { .. }
-            | Question::Delete { .. }
-            | Question::RevokeGatewayKey { .. }
-    )
+    } = envelope;
+    let envelope = Envelope::<Question> {
+        object,
+        actor,
+        kek_check,
+        lease_ms,
+        question: question.into(),
+    };
+    serde_json::to_vec(&envelope).ok()
 }
 
 /// Sleeps through the longer wait in the background and then lets writes wait for the new length only.
@@ -150,7 +159,7 @@ fn retire_later<H: Host>(host: &H, object: &str, lengths: &Lengths, settings: &S
         actor: SYSTEM.to_owned(),
         kek_check: settings.kek_check.clone(),
         lease_ms: lengths.lease_ms,
-        question: Question::RetireLease { generation },
+        question: DataQuestion::RetireLease { generation },
     };
     let (host, object, settle) = (host.clone(), object.to_owned(), lengths.settle_ms());
     let background = host.clone();
@@ -162,7 +171,7 @@ fn retire_later<H: Host>(host: &H, object: &str, lengths: &Lengths, settings: &S
                 authority::process(database, host.now_ms(), envelope).await;
             }
             None => {
-                if let Ok(bytes) = serde_json::to_vec(&envelope) {
+                if let Some(bytes) = written(envelope) {
                     let _ = host.ask(&object, bytes).await;
                 }
             }

@@ -8,16 +8,18 @@ use serde::{Deserialize, Serialize};
 use crate::lease::Lengths;
 use crate::plan::Plan;
 use crate::resource::{
-    Access, AdminToken, Agent, Configuration, Gateway, GatewayKey, Health, ManagedBy, Pin,
-    ProviderKey, Role, Statement, Timestamp, Workspace,
+    Access, AdminToken, Agent, Configuration, Gateway, GatewayKey, ManagedBy, Pin, ProviderKey,
+    Role, Statement, Timestamp, Workspace,
 };
 use crate::tags::Tags;
 
+mod data;
 mod denial;
 mod kind;
 mod parts;
 mod reply;
 
+pub use data::DataQuestion;
 pub use denial::Denial;
 pub use kind::{Change, Kind, Resource};
 pub use parts::{Admit, Declared, Incident, Page, Records, RequestFilter, SealedVersion};
@@ -25,7 +27,7 @@ pub use reply::{Admission, Reply};
 
 /// A question with what the authority checks before it answers anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Envelope {
+pub struct Envelope<Q = Question> {
     /// The workspace's id, or `registry`.
     pub object: String,
     /// Who asks, for the audit log: the id of an admin token, `root`, or `system`.
@@ -35,7 +37,7 @@ pub struct Envelope {
     /// The asker's setting; the authority adopts it.
     pub lease_ms: u64,
     /// The question.
-    pub question: Question,
+    pub question: Q,
 }
 
 /// The authority's answer.
@@ -53,29 +55,8 @@ pub struct Outcome {
 /// The question itself. Ids are made by the asker, so that the authority needs no randomness.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Question {
-    /// May this gateway key be served, and from which snapshot?
-    Admit(Admit),
-    /// Stores what the isolate has logged, and renews a lease in the same hop where one is due.
-    Report {
-        /// Log records.
-        records: Records,
-        /// What the audit log is to know.
-        incidents: Vec<Incident>,
-        /// The lease to renew.
-        admit: Option<Admit>,
-    },
-    /// The authority's copy of the newest sealed secret of a key, for a KV that has not caught up.
-    SealedCopy {
-        /// Provider key id.
-        provider_key: String,
-        /// The version wanted; refused where it is no longer the one in force.
-        version: u64,
-    },
-    /// Somebody has slept for a whole wait since this generation of lease lengths was in force.
-    RetireLease {
-        /// The generation.
-        generation: u64,
-    },
+    /// What the data plane asks.
+    Data(DataQuestion),
 
     /// Makes a workspace (registry).
     CreateWorkspace(Workspace),
@@ -154,17 +135,6 @@ pub enum Question {
     },
     /// Where a provider key's sealed secret is, by the key's id or name.
     PointToProviderKey(String),
-    /// What has been learnt of a provider key's health.
-    MarkHealth {
-        /// Its id.
-        id: String,
-        /// The version of the secret that was tried; the label of another one is dropped.
-        version: u64,
-        /// What was learnt.
-        health: Health,
-        /// The same in a sentence for people; nothing secret.
-        detail: String,
-    },
     /// After a rotation was acknowledged: which KV entries nothing points to any more; their copies are forgotten.
     SweepProviderKey {
         /// Its id.

@@ -5,7 +5,7 @@ use lockgate_host::{Host, Secret};
 use lockgate_vault::{Binding, OpenError};
 use thiserror::Error;
 
-use crate::question::{Denial, Question, Reply};
+use crate::question::{DataQuestion, Denial, Reply};
 use crate::snapshot::{KeyPointer, SealedPointer};
 use crate::{AskError, Settings, ask};
 
@@ -58,7 +58,7 @@ pub async fn unseal<H: Host>(
     {
         return Ok(secret);
     }
-    let question = Question::SealedCopy {
+    let question = DataQuestion::SealedCopy {
         provider_key: key.id.clone(),
         version: pointer.version,
     };

@@ -48,20 +48,20 @@ impl Store {
         }
     }
 
-    fn ask_in(&self, object: &str, question: Question) -> Result<Reply, Denial> {
+    fn ask_in(&self, object: &str, question: impl Into<Question>) -> Result<Reply, Denial> {
         self.time.set(self.time.get() + 1);
         let envelope = Envelope {
             object: object.into(),
             actor: "at_tester".into(),
             kek_check: "kek".into(),
             lease_ms: 1_000,
-            question,
+            question: question.into(),
         };
         let answered = authority::process(&self.database, self.time.get(), envelope);
         now(answered).reply
     }
 
-    fn ask(&self, question: Question) -> Result<Reply, Denial> {
+    fn ask(&self, question: impl Into<Question>) -> Result<Reply, Denial> {
         self.ask_in(DEFAULT_WORKSPACE, question)
     }
 
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// The rows that the questions leave, as `action resource`.
-    fn told(&self, question: Question) -> Vec<AuditEntry> {
+    fn told(&self, question: impl Into<Question>) -> Vec<AuditEntry> {
         let before = self.log().len();
         self.ask(question).unwrap();
         self.log().split_off(before)

@@ -26,8 +26,8 @@ use std::collections::BTreeMap;
 use lockgate_workspace::authority;
 use lockgate_workspace::plan::Plan;
 use lockgate_workspace::question::{
-    Admission, Admit, Change, Declared, Denial, Envelope, Kind, Outcome, Page, Question, Reply,
-    SealedVersion,
+    Admission, Admit, Change, DataQuestion, Declared, Denial, Envelope, Kind, Outcome, Page,
+    Question, Reply, SealedVersion,
 };
 use lockgate_workspace::resource::{
     Access, Agent, Configuration, Draft, Gateway, GatewayKey, Health, ManagedBy, Pin, ProviderKey,
@@ -66,13 +66,13 @@ impl Store {
         store
     }
 
-    fn outcome(&self, object: &str, question: Question) -> Outcome {
+    fn outcome(&self, object: &str, question: impl Into<Question>) -> Outcome {
         let envelope = Envelope {
             object: object.into(),
             actor: "at_tester".into(),
             kek_check: "kek".into(),
             lease_ms: self.lease_ms.get(),
-            question,
+            question: question.into(),
         };
         now(authority::process(
             &self.database,
@@ -81,11 +81,11 @@ impl Store {
         ))
     }
 
-    fn ask_in(&self, object: &str, question: Question) -> Result<Reply, Denial> {
+    fn ask_in(&self, object: &str, question: impl Into<Question>) -> Result<Reply, Denial> {
         self.outcome(object, question).reply
     }
 
-    fn ask(&self, question: Question) -> Result<Reply, Denial> {
+    fn ask(&self, question: impl Into<Question>) -> Result<Reply, Denial> {
         self.ask_in(DEFAULT_WORKSPACE, question)
     }
 
@@ -102,7 +102,7 @@ impl Store {
 
     fn admit(&self, hash: &str, known: Option<u64>) -> Admission {
         let hash = hash.into();
-        match self.ask(Question::Admit(Admit { hash, known })) {
+        match self.ask(DataQuestion::Admit(Admit { hash, known })) {
             Ok(Reply::Admission(admission)) => *admission,
             other => panic!("{other:?}"),
         }

@@ -7,7 +7,7 @@ use lockgate_host::{StoreError, Tx};
 
 use crate::DEFAULT_WORKSPACE;
 use crate::lease::Lengths;
-use crate::question::{Denial, Envelope};
+use crate::question::Denial;
 
 use super::cells::{Cells, json};
 use super::seeds;
@@ -217,10 +217,15 @@ impl Meta {
 }
 
 /// Makes or migrates the tables, notes the KEK's check value in a new store, takes over the lease length.
-pub(super) fn prepare(tx: &mut dyn Tx, now_ms: u64, envelope: &Envelope) -> Result<(), Denial> {
+pub(super) fn prepare(
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    kek_check: &str,
+    lease_ms: u64,
+) -> Result<(), Denial> {
     let meta = Meta::read(tx)?;
     let from = match &meta {
-        Some(meta) if meta.kek_check != envelope.kek_check => return Err(Denial::WrongKek),
+        Some(meta) if meta.kek_check != kek_check => return Err(Denial::WrongKek),
         Some(meta) if meta.schema > MIGRATIONS.len() as u64 => {
             return Err(Denial::Store(format!(
                 "the store is of a newer version of Lockgate (schema {}, this version knows {})",
@@ -241,14 +246,10 @@ pub(super) fn prepare(tx: &mut dyn Tx, now_ms: u64, envelope: &Envelope) -> Resu
                 "CREATE TABLE meta (schema_version BIGINT NOT NULL, kek_check TEXT NOT NULL, lengths TEXT NOT NULL)",
                 &[],
             )?;
-            let lengths = Lengths::new(envelope.lease_ms);
+            let lengths = Lengths::new(lease_ms);
             tx.query(
                 "INSERT INTO meta (schema_version, kek_check, lengths) VALUES (?1, ?2, ?3)",
-                &[
-                    schema.into(),
-                    envelope.kek_check.as_str().into(),
-                    json(&lengths),
-                ],
+                &[schema.into(), kek_check.into(), json(&lengths)],
             )?;
             tx.query(
                 "INSERT INTO workspaces (id, name, plan, access, created_at, revision, snapshot_version)
@@ -258,7 +259,7 @@ pub(super) fn prepare(tx: &mut dyn Tx, now_ms: u64, envelope: &Envelope) -> Resu
         }
         Some(meta) => {
             tx.query("UPDATE meta SET schema_version = ?1", &[schema.into()])?;
-            if let Some(adopted) = meta.lengths.adopt(envelope.lease_ms) {
+            if let Some(adopted) = meta.lengths.adopt(lease_ms) {
                 store_lengths(tx, &adopted)?;
             }
         }

@@ -19,7 +19,7 @@ mod workspaces;
 use lockgate_host::{Database, Tx, TxKind};
 
 use crate::lease::Lengths;
-use crate::question::{Denial, Envelope, Kind, Outcome, Page, Question, Reply};
+use crate::question::{DataQuestion, Denial, Envelope, Kind, Outcome, Page, Question, Reply};
 use crate::resource::{AdminToken, Agent, Configuration, Gateway, Role};
 
 use meta::Meta;
@@ -36,8 +36,12 @@ pub async fn serve<D: Database>(database: &D, now_ms: u64, question: Vec<u8>) ->
 
 /// Answers one question. The first question to a new store makes its tables; one that brings another lease length
 /// changes the length in force.
-pub async fn process<D: Database>(database: &D, now_ms: u64, envelope: Envelope) -> Outcome {
-    let kind = kind(&envelope.question);
+pub async fn process<D: Database, Q: Asked>(
+    database: &D,
+    now_ms: u64,
+    envelope: Envelope<Q>,
+) -> Outcome {
+    let kind = envelope.question.kind();
     let first = {
         let envelope = envelope.clone();
         database
@@ -46,14 +50,12 @@ pub async fn process<D: Database>(database: &D, now_ms: u64, envelope: Envelope)
     };
     match first {
         Err(Stop::NotReady) => {
-            let prepared = {
-                let envelope = envelope.clone();
-                database
-                    .transact(TxKind::Write, move |tx| {
-                        meta::prepare(tx, now_ms, &envelope)
-                    })
-                    .await
-            };
+            let (kek_check, lease_ms) = (envelope.kek_check.clone(), envelope.lease_ms);
+            let prepared = database
+                .transact(TxKind::Write, move |tx| {
+                    meta::prepare(tx, now_ms, &kek_check, lease_ms)
+                })
+                .await;
             if let Err(denial) = prepared {
                 return failed(denial);
             }
@@ -85,26 +87,25 @@ impl From<lockgate_host::StoreError> for Stop {
     }
 }
 
-fn attempt(tx: &mut dyn Tx, now_ms: u64, envelope: Envelope) -> Result<Outcome, Stop> {
+fn attempt<Q: Asked>(tx: &mut dyn Tx, now_ms: u64, envelope: Envelope<Q>) -> Result<Outcome, Stop> {
     let Some(meta) = Meta::read(tx)? else {
         return Err(Stop::NotReady);
     };
     if meta.kek_check != envelope.kek_check {
         return Err(Stop::Denied(Denial::WrongKek, Some(meta.lengths)));
     }
-    // Whoever has slept through a longer lease began before the length that is in force now.
-    let adopts = !matches!(envelope.question, Question::RetireLease { .. });
+    let adopts = envelope.question.adopts();
     if meta.differs() || (adopts && meta.lengths.lease_ms != envelope.lease_ms) {
         return Err(Stop::NotReady);
     }
-    let changed = changes(&envelope.question);
+    let changed = envelope.question.changes();
     let context = Context {
         now_ms,
         workspace: &envelope.object,
         actor: &envelope.actor,
         lengths: meta.lengths,
     };
-    match audited(tx, &context, envelope.question) {
+    match envelope.question.answered(tx, &context) {
         Ok(reply) => Ok(Outcome {
             reply: Ok(reply),
             lengths: meta.lengths,
@@ -126,58 +127,165 @@ fn denied(denial: Denial, lengths: Option<Lengths>) -> Outcome {
     }
 }
 
-fn kind(question: &Question) -> TxKind {
-    match question {
-        Question::Admit(_)
-        | Question::SealedCopy { .. }
-        | Question::ListWorkspaces(_)
-        | Question::GetWorkspace(_)
-        | Question::ListProviderKeys(_)
-        | Question::GetProviderKey(_)
-        | Question::PointToProviderKey(_)
-        | Question::List(..)
-        | Question::Get(..)
-        | Question::Impersonate { .. }
-        | Question::ListSeeds
-        | Question::ListVersions { .. }
-        | Question::GetVersion { .. }
-        | Question::CheckAdminToken { .. }
-        | Question::ListAudit { .. }
-        | Question::VerifyAudit { .. }
-        | Question::ListGatewayKeys(_)
-        | Question::GetGatewayKey(_)
-        | Question::ListRequests(..) => TxKind::Read,
-        _ => TxKind::Write,
+/// What can be asked: every question, or those of the data plane only.
+pub trait Asked: Clone + Into<Question> + Send + 'static {
+    /// Whether the answer writes.
+    fn kind(&self) -> TxKind;
+    /// Whether a committed change can alter what a request is answered, so that it must wait out the leases. What only
+    /// adds something that no lease can know of yet (a gateway key, an agent) does not; a new provider key does, since
+    /// it can change which key is chosen. So can a key's health, but it is a label that takes nothing away: isolates
+    /// learn it with their next renewal.
+    fn changes(&self) -> bool;
+    /// Whether it removes something, so that “it is gone” acknowledges it too.
+    fn removes(&self) -> bool;
+    /// Whether the authority adopts the asker's lease length. Whoever has slept through a longer lease began before the
+    /// length that is in force now.
+    fn adopts(&self) -> bool;
+    /// Answers it within an open transaction.
+    ///
+    /// # Errors
+    /// [`Denial`]; the transaction is then rolled back.
+    fn answered(self, tx: &mut dyn Tx, context: &Context<'_>) -> Result<Reply, Denial>;
+}
+
+impl Asked for DataQuestion {
+    fn kind(&self) -> TxKind {
+        match self {
+            Self::Ping | Self::Admit(_) | Self::SealedCopy { .. } => TxKind::Read,
+            Self::Report { .. } | Self::RetireLease { .. } | Self::MarkHealth { .. } => {
+                TxKind::Write
+            }
+        }
+    }
+
+    fn changes(&self) -> bool {
+        false
+    }
+
+    fn removes(&self) -> bool {
+        false
+    }
+
+    fn adopts(&self) -> bool {
+        !matches!(self, Self::RetireLease { .. })
+    }
+
+    fn answered(self, tx: &mut dyn Tx, context: &Context<'_>) -> Result<Reply, Denial> {
+        let Context {
+            now_ms,
+            workspace: object,
+            lengths,
+            ..
+        } = *context;
+        match self {
+            Self::Ping => Ok(Reply::Done),
+            Self::Admit(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
+            Self::Report {
+                records,
+                incidents,
+                admit,
+            } => {
+                requests::store(tx, object, records.text())?;
+                audit::incidents(tx, context, &incidents)?;
+                match admit {
+                    Some(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
+                    None => Ok(Reply::Done),
+                }
+            }
+            Self::SealedCopy {
+                provider_key,
+                version,
+            } => provider_keys::sealed_copy(tx, object, &provider_key, version),
+            Self::RetireLease { generation } => {
+                if let Some(retired) = lengths.retire(generation) {
+                    meta::store_lengths(tx, &retired)?;
+                }
+                Ok(Reply::Done)
+            }
+            Self::MarkHealth {
+                id,
+                version,
+                health,
+                detail,
+            } => provider_keys::mark(tx, now_ms, object, &id, version, (health, &detail)),
+        }
     }
 }
 
-/// Whether a committed change can alter what a request is answered, so that it must wait out the leases. What only
-/// adds something that no lease can know of yet (a gateway key, an agent) does not; a new provider key does, since
-/// it can change which key is chosen. So can a key's health, but it is a label that takes nothing away: isolates learn it
-/// with their next renewal.
-fn changes(question: &Question) -> bool {
-    matches!(
-        question,
-        Question::PatchWorkspace { .. }
-            | Question::SyncWorkspace(_)
-            | Question::DropWorkspace
-            | Question::CreateProviderKey { .. }
-            | Question::PatchProviderKey { .. }
-            | Question::RotateProviderKey { .. }
-            | Question::DeleteProviderKey { .. }
-            | Question::PatchRole { .. }
-            | Question::PatchAgent { .. }
-            | Question::PatchGateway { .. }
-            | Question::PatchConfiguration { .. }
-            | Question::ApplyConfiguration { .. }
-            | Question::DeleteSeed { .. }
-            | Question::Delete {
-                kind: Kind::Role | Kind::Agent | Kind::Gateway | Kind::Configuration,
-                ..
-            }
-            | Question::PatchGatewayKey { .. }
-            | Question::RevokeGatewayKey { .. }
-    )
+impl Asked for Question {
+    fn kind(&self) -> TxKind {
+        match self {
+            Self::Data(question) => question.kind(),
+            Self::ListWorkspaces(_)
+            | Self::GetWorkspace(_)
+            | Self::ListProviderKeys(_)
+            | Self::GetProviderKey(_)
+            | Self::PointToProviderKey(_)
+            | Self::List(..)
+            | Self::Get(..)
+            | Self::Impersonate { .. }
+            | Self::ListSeeds
+            | Self::ListVersions { .. }
+            | Self::GetVersion { .. }
+            | Self::CheckAdminToken { .. }
+            | Self::ListAudit { .. }
+            | Self::VerifyAudit { .. }
+            | Self::ListGatewayKeys(_)
+            | Self::GetGatewayKey(_)
+            | Self::ListRequests(..) => TxKind::Read,
+            _ => TxKind::Write,
+        }
+    }
+
+    fn changes(&self) -> bool {
+        match self {
+            Self::Data(question) => question.changes(),
+            Self::PatchWorkspace { .. }
+            | Self::SyncWorkspace(_)
+            | Self::DropWorkspace
+            | Self::CreateProviderKey { .. }
+            | Self::PatchProviderKey { .. }
+            | Self::RotateProviderKey { .. }
+            | Self::DeleteProviderKey { .. }
+            | Self::PatchRole { .. }
+            | Self::PatchAgent { .. }
+            | Self::PatchGateway { .. }
+            | Self::PatchConfiguration { .. }
+            | Self::ApplyConfiguration { .. }
+            | Self::DeleteSeed { .. }
+            | Self::PatchGatewayKey { .. }
+            | Self::RevokeGatewayKey { .. } => true,
+            Self::Delete { kind, .. } => *kind != Kind::AdminToken,
+            _ => false,
+        }
+    }
+
+    fn removes(&self) -> bool {
+        matches!(
+            self,
+            Self::DropWorkspace
+                | Self::DeleteProviderKey { .. }
+                | Self::Delete { .. }
+                | Self::RevokeGatewayKey { .. }
+        )
+    }
+
+    fn adopts(&self) -> bool {
+        match self {
+            Self::Data(question) => question.adopts(),
+            _ => true,
+        }
+    }
+
+    /// What it changed is written to the audit log in the same transaction.
+    fn answered(self, tx: &mut dyn Tx, context: &Context<'_>) -> Result<Reply, Denial> {
+        let subject = audit::subject(tx, context, &self)?;
+        let reply = answer(tx, context, self)?;
+        if let Some(subject) = subject {
+            audit::changed(tx, context, subject, &reply)?;
+        }
+        Ok(reply)
+    }
 }
 
 /// Under what a question is answered.
@@ -193,16 +301,6 @@ pub struct Context<'a> {
     pub lengths: Lengths,
 }
 
-/// Answers a question, and writes what it changed to the audit log in the same transaction.
-fn audited(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Result<Reply, Denial> {
-    let subject = audit::subject(tx, context, &question)?;
-    let reply = answer(tx, context, question)?;
-    if let Some(subject) = subject {
-        audit::changed(tx, context, subject, &reply)?;
-    }
-    Ok(reply)
-}
-
 /// Decides one question within an open transaction.
 ///
 /// # Errors
@@ -211,34 +309,10 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
     let Context {
         now_ms,
         workspace: object,
-        lengths,
         ..
     } = *context;
     match question {
-        Question::Admit(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
-        Question::Report {
-            records,
-            incidents,
-            admit,
-        } => {
-            requests::store(tx, object, records.text())?;
-            audit::incidents(tx, context, &incidents)?;
-            match admit {
-                Some(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
-                None => Ok(Reply::Done),
-            }
-        }
-        Question::SealedCopy {
-            provider_key,
-            version,
-        } => provider_keys::sealed_copy(tx, object, &provider_key, version),
-        Question::RetireLease { generation } => {
-            if let Some(retired) = lengths.retire(generation) {
-                meta::store_lengths(tx, &retired)?;
-            }
-            Ok(Reply::Done)
-        }
-
+        Question::Data(question) => question.answered(tx, context),
         Question::CreateWorkspace(workspace) => workspaces::create(tx, &workspace),
         Question::ListWorkspaces(page) => workspaces::list(tx, &page),
         Question::GetWorkspace(reference) => workspaces::get(tx, &reference),
@@ -286,12 +360,6 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
             provider_keys::delete(tx, object, &reference, expect)
         }
         Question::PointToProviderKey(reference) => provider_keys::point(tx, object, &reference),
-        Question::MarkHealth {
-            id,
-            version,
-            health,
-            detail,
-        } => provider_keys::mark(tx, now_ms, object, &id, version, (health, &detail)),
         Question::SweepProviderKey { id } => provider_keys::sweep(tx, object, &id),
 
         Question::Get(kind, reference) => get(tx, object, kind, &reference),

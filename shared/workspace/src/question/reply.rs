@@ -40,7 +40,8 @@ pub enum Admission {
 pub enum Reply {
     /// Nothing to say.
     Done,
-    /// To [`Question::Admit`](super::Question::Admit), and to [`Question::Report`](super::Question::Report) with one inside.
+    /// To [`DataQuestion::Admit`](super::DataQuestion::Admit), and to
+    /// [`DataQuestion::Report`](super::DataQuestion::Report) with one inside.
     Admission(Box<Admission>),
     /// Base64 of a ciphertext.
     Ciphertext(String),

@@ -1,6 +1,6 @@
 //! What the log tells of: each change with what was before and after, and nothing secret.
 
-use lockgate_workspace::question::{Change, Declared};
+use lockgate_workspace::question::{Change, DataQuestion, Declared};
 use lockgate_workspace::resource::Health;
 use serde_json::{Value, json};
 
@@ -178,7 +178,7 @@ fn what_is_refused_or_only_looked_at_leaves_no_row() {
         let shown = format!("{refused:?}");
         assert!(store.ask(refused).is_err(), "{shown}");
     }
-    let marked = Question::MarkHealth {
+    let marked = DataQuestion::MarkHealth {
         id: "pk_1".into(),
         version: 1,
         health: Health::Ok,
@@ -189,7 +189,7 @@ fn what_is_refused_or_only_looked_at_leaves_no_row() {
         Question::ListSeeds,
         Question::GetProviderKey("prod".into()),
         Question::SweepProviderKey { id: "pk_1".into() },
-        marked,
+        marked.into(),
     ] {
         store.ask(read).unwrap();
     }

@@ -1,6 +1,6 @@
 //! What the data plane reports.
 
-use lockgate_workspace::question::{Incident, Records};
+use lockgate_workspace::question::{DataQuestion, Incident, Records};
 
 use super::*;
 
@@ -20,8 +20,8 @@ fn incident(n: u64) -> Incident {
     }
 }
 
-fn report(incidents: Vec<Incident>) -> Question {
-    Question::Report {
+fn report(incidents: Vec<Incident>) -> DataQuestion {
+    DataQuestion::Report {
         records: Records::new("[]".into()),
         incidents,
         admit: None,

@@ -1,6 +1,8 @@
 //! Admission: who a gateway key is, for how long that may be believed, and what the snapshot holds.
 
-use lockgate_workspace::question::{Admission, Admit, Denial, Kind, Question, Records, Reply};
+use lockgate_workspace::question::{
+    Admission, Admit, DataQuestion, Denial, Kind, Question, Records, Reply,
+};
 use lockgate_workspace::resource::{Access, Timestamp};
 use lockgate_workspace::snapshot::Identity;
 
@@ -77,7 +79,7 @@ fn a_gateway_key_is_admitted_with_its_identity_and_snapshot() {
 fn a_key_is_unknown_revoked_or_expired() {
     let store = ready();
     assert_eq!(store.admit("made up", None), Admission::Unknown);
-    let admit = Question::Admit(Admit {
+    let admit = DataQuestion::Admit(Admit {
         hash: HASH.into(),
         known: None,
     });
@@ -201,7 +203,7 @@ fn a_snapshot_holds_the_newest_pointers_defaults_first() {
 fn a_report_renews_the_lease_in_the_same_hop() {
     let store = ready();
     let report = |records: &str, hash: Option<&str>| {
-        store.ask(Question::Report {
+        store.ask(DataQuestion::Report {
             records: Records::new(records.into()),
             incidents: Vec::new(),
             admit: hash.map(|hash| Admit {

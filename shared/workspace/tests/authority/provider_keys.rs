@@ -1,7 +1,7 @@
 //! Provider keys and the versions of their secrets.
 
 use lockgate_workspace::DEFAULT_WORKSPACE;
-use lockgate_workspace::question::{Denial, Page, Question, Reply};
+use lockgate_workspace::question::{DataQuestion, Denial, Page, Question, Reply};
 use lockgate_workspace::resource::{Health, ManagedBy, Timestamp};
 
 use super::{
@@ -198,7 +198,7 @@ fn a_rotation_moves_one_version_on_and_keeps_the_history() {
 fn only_the_newest_copy_is_answered_and_the_sweep_forgets_the_others() {
     let store = Store::new();
     store.ask(create_key("pk_1", "openai", "prod")).unwrap();
-    let copy = |version| Question::SealedCopy {
+    let copy = |version| DataQuestion::SealedCopy {
         provider_key: "pk_1".into(),
         version,
     };
@@ -315,8 +315,8 @@ fn a_key_without_a_secret_gets_one_later() {
     );
 }
 
-fn mark(id: &str, version: u64, health: Health) -> Question {
-    Question::MarkHealth {
+fn mark(id: &str, version: u64, health: Health) -> DataQuestion {
+    DataQuestion::MarkHealth {
         id: id.into(),
         version,
         health,
@@ -394,7 +394,7 @@ fn another_label_makes_another_snapshot_and_the_same_one_does_not() {
 fn a_long_detail_is_cut() {
     let store = Store::new();
     store.ask(create_key("pk_1", "openai", "prod")).unwrap();
-    let question = Question::MarkHealth {
+    let question = DataQuestion::MarkHealth {
         id: "pk_1".into(),
         version: 1,
         health: Health::Unknown,

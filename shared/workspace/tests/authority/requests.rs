@@ -1,6 +1,6 @@
 //! The request log: filters, pages and what it tells about keys.
 
-use lockgate_workspace::question::{Page, Question, Records, Reply, RequestFilter};
+use lockgate_workspace::question::{DataQuestion, Page, Question, Records, Reply, RequestFilter};
 use lockgate_workspace::resource::{Attempt, RequestRecord, Timestamp};
 
 use super::{START, Store, create_caller, create_key, page};
@@ -36,7 +36,7 @@ fn record(id: &str, at: u64) -> RequestRecord<'_> {
 
 fn report(store: &Store, records: &[RequestRecord<'_>]) {
     let records = Records::new(serde_json::to_string(records).unwrap());
-    let question = Question::Report {
+    let question = DataQuestion::Report {
         records,
         incidents: Vec::new(),
         admit: None,

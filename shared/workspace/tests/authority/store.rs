@@ -4,7 +4,9 @@ use lockgate_host::Value;
 use lockgate_workspace::DEFAULT_WORKSPACE;
 use lockgate_workspace::authority;
 use lockgate_workspace::lease::Lengths;
-use lockgate_workspace::question::{Admission, Denial, Envelope, Kind, Outcome, Question, Reply};
+use lockgate_workspace::question::{
+    Admission, DataQuestion, Denial, Envelope, Kind, Outcome, Question, Reply,
+};
 use lockgate_workspace::resource::Access;
 
 use super::sqlite::{Crash, MemoryDatabase, now};
@@ -96,7 +98,7 @@ fn another_kek_reads_and_writes_nothing() {
         Question::ListProviderKeys(page(10)),
         create_key("pk_2", "openai", "dev"),
         Question::DropWorkspace,
-        Question::RetireLease { generation: 0 },
+        DataQuestion::RetireLease { generation: 0 }.into(),
     ] {
         let outcome = ask(question);
         assert_eq!(outcome.reply, Err(Denial::WrongKek));
@@ -169,9 +171,13 @@ fn another_lease_length_is_adopted_and_the_longer_one_waited_out() {
     assert_eq!((changed.lease_ms, changed.wait_ms), (100, 1_000));
     assert!(changed.settling() && changed.generation == 1);
     // Somebody who slept for another generation ends nothing.
-    store.ask(Question::RetireLease { generation: 0 }).unwrap();
+    store
+        .ask(DataQuestion::RetireLease { generation: 0 })
+        .unwrap();
     assert_eq!(lengths(), changed);
-    store.ask(Question::RetireLease { generation: 1 }).unwrap();
+    store
+        .ask(DataQuestion::RetireLease { generation: 1 })
+        .unwrap();
     assert_eq!((lengths().wait_ms, lengths().generation), (100, 1));
     store.lease_ms.set(3_000);
     assert_eq!((lengths().lease_ms, lengths().wait_ms), (3_000, 3_000));
@@ -187,7 +193,10 @@ fn the_end_of_a_longer_lease_brings_no_length_with_it() {
     store.lease_ms.set(200);
     let in_force = store.outcome(DEFAULT_WORKSPACE, get_default()).lengths;
     store.lease_ms.set(100);
-    let late = store.outcome(DEFAULT_WORKSPACE, Question::RetireLease { generation: 1 });
+    let late = store.outcome(
+        DEFAULT_WORKSPACE,
+        DataQuestion::RetireLease { generation: 1 },
+    );
     assert_eq!((late.reply, late.lengths), (Ok(Reply::Done), in_force));
     store.lease_ms.set(200);
     let now = store.outcome(DEFAULT_WORKSPACE, get_default()).lengths;

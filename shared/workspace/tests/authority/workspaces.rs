@@ -2,7 +2,7 @@
 
 use lockgate_host::Value;
 use lockgate_workspace::DEFAULT_WORKSPACE;
-use lockgate_workspace::question::{Page, Question, Records, Reply};
+use lockgate_workspace::question::{DataQuestion, Page, Question, Records, Reply};
 use lockgate_workspace::resource::{Access, AdminRole, AdminToken, Timestamp, Workspace};
 
 use super::{
@@ -173,11 +173,11 @@ fn a_dropped_workspace_leaves_nothing_and_names_its_secrets() {
     let records = r#"[{"id":"req_2","at":"2027-01-15T08:00:00.000Z","milliseconds":1,"gateway_key":"gk_2","agent":"bot",
         "gateway":null,"team":null,"path":"/v1/models","route":null,"provider":null,"model":null,"provider_key":null,
         "credential":null,"status":200,"code":null,"stream":false,"outcome":null,"attempts":[]}]"#;
-    ask(Question::Report {
+    ask(Question::Data(DataQuestion::Report {
         records: Records::new(records.into()),
         incidents: Vec::new(),
         admit: None,
-    });
+    }));
     let before = tables_naming(&store, "2");
     for table in [
         "admin_tokens",

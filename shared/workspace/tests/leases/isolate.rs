@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use lockgate_workspace::lease::Lease;
-use lockgate_workspace::question::{Admission, Admit, Question, Records, Reply};
+use lockgate_workspace::question::{Admission, Admit, DataQuestion, Records, Reply};
 use lockgate_workspace::snapshot::{Identity, KeyPointer, Snapshot};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, ask};
 
@@ -119,13 +119,13 @@ impl Isolate {
             known: known.as_ref().map(|snapshot| snapshot.version),
         };
         let question = if report {
-            Question::Report {
+            DataQuestion::Report {
                 records: Records::new("[]".into()),
                 incidents: Vec::new(),
                 admit: Some(admit),
             }
         } else {
-            Question::Admit(admit)
+            DataQuestion::Admit(admit)
         };
         let settings = self.0.host.settings();
         let answered = ask(&self.0.host, settings, DEFAULT_WORKSPACE, question).await;
@@ -182,7 +182,7 @@ impl Isolate {
         if let Ok(Some(bytes)) = self.0.host.kv_get(&sealed.entry).await {
             return Opened::Secret(String::from_utf8(bytes).unwrap());
         }
-        let question = Question::SealedCopy {
+        let question = DataQuestion::SealedCopy {
             provider_key: pointer.id.clone(),
             version: sealed.version,
         };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lockgate_host::{Clock as _, KeyValue};
-use lockgate_workspace::question::{Change, Question, Reply, SealedVersion};
+use lockgate_workspace::question::{Change, DataQuestion, Question, Reply, SealedVersion};
 use lockgate_workspace::resource::{Health, ManagedBy, ProviderKey, Timestamp};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, ask};
 
@@ -480,8 +480,8 @@ impl Sim {
             host.sleep(Duration::from_millis(lengths.settle_ms())).await;
         }
         let generation = lengths.generation;
-        let question = Question::RetireLease { generation };
-        if self.ask(writer, question).await.is_ok() {
+        let question = DataQuestion::RetireLease { generation };
+        if self.ask(writer, question.into()).await.is_ok() {
             count(&RETIRED, self.fault);
         }
     }

@@ -91,16 +91,12 @@ fn change(question: &Question) -> Option<Change<'_>> {
     let update = |thing, reference| Change::of(thing, "update", reference);
     Some(match question {
         // They read, or keep what is no resource.
-        Question::Admit(_)
-        | Question::Report { .. }
-        | Question::SealedCopy { .. }
-        | Question::RetireLease { .. }
+        Question::Data(_)
         | Question::ListWorkspaces(_)
         | Question::GetWorkspace(_)
         | Question::ListProviderKeys(_)
         | Question::GetProviderKey(_)
         | Question::PointToProviderKey(_)
-        | Question::MarkHealth { .. }
         | Question::SweepProviderKey { .. }
         | Question::Get(..)
         | Question::List(..)

@@ -1,0 +1,54 @@
+//! What the data plane asks. It is a type of its own so that whoever asks nothing else carries the code for nothing else:
+//! the proxy on Spin cannot change a role or read the audit log, and is a tenth smaller for it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Admit, Incident, Question, Records};
+use crate::resource::Health;
+
+/// A question of the data plane.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum DataQuestion {
+    /// Nothing, but whether the store was made with the asker's KEK.
+    Ping,
+    /// May this gateway key be served, and from which snapshot?
+    Admit(Admit),
+    /// Stores what the isolate has logged, and renews a lease in the same hop where one is due.
+    Report {
+        /// Log records.
+        records: Records,
+        /// What the audit log is to know.
+        incidents: Vec<Incident>,
+        /// The lease to renew.
+        admit: Option<Admit>,
+    },
+    /// The authority's copy of the newest sealed secret of a key, for a KV that has not caught up.
+    SealedCopy {
+        /// Provider key id.
+        provider_key: String,
+        /// The version wanted; refused where it is no longer the one in force.
+        version: u64,
+    },
+    /// Somebody has slept for a whole wait since this generation of lease lengths was in force.
+    RetireLease {
+        /// The generation.
+        generation: u64,
+    },
+    /// What has been learnt of a provider key's health.
+    MarkHealth {
+        /// Its id.
+        id: String,
+        /// The version of the secret that was tried; the label of another one is dropped.
+        version: u64,
+        /// What was learnt.
+        health: Health,
+        /// The same in a sentence for people; nothing secret.
+        detail: String,
+    },
+}
+
+impl From<DataQuestion> for Question {
+    fn from(question: DataQuestion) -> Self {
+        Self::Data(question)
+    }
+}
