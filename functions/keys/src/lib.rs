@@ -21,6 +21,8 @@ mod resources;
 mod respond;
 mod rights;
 mod roles;
+#[cfg(test)]
+mod sample;
 mod simulate;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod spin;

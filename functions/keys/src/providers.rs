@@ -160,35 +160,8 @@ fn item(manifest: &Manifest, own: &[&ProviderKey], seeded: bool) -> Value {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use lockgate_workspace::resource::{ManagedBy, Timestamp};
-
     use super::*;
-
-    fn key(name: &str) -> ProviderKey {
-        ProviderKey {
-            id: format!("pk_{name}"),
-            provider: "openai".into(),
-            name: name.into(),
-            masked: String::new(),
-            version: 1,
-            base_url: None,
-            options: BTreeMap::new(),
-            default: false,
-            enabled: true,
-            tags: BTreeMap::new(),
-            health: Health::Unknown,
-            health_detail: None,
-            checked_at: None,
-            managed_by: ManagedBy::Manual,
-            created_at: Timestamp(0),
-            rotated_at: None,
-            last_used_at: None,
-            versions: Vec::new(),
-            revision: 1,
-        }
-    }
+    use crate::sample::provider_key as key;
 
     #[test]
     fn a_status_follows_from_keys_and_entry() {

@@ -90,7 +90,7 @@ fn decided(caller: &Caller, wanted: &Wanted<'_>) -> Result<Value, Refusal> {
         Ok(ready) => Some(&**ready.key),
         Err(not_ready) => not_ready.key,
     };
-    let explanation = caller.explain(model, manifest.slug, about);
+    let explanation = caller.explain(target.judged(), manifest.slug, about);
     let mut answer = json!({
         "decision": "ready",
         "allowed": true,

@@ -159,8 +159,7 @@ async fn all<T>(works: Vec<impl Future<Output = T>>) -> Vec<T> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use lockgate_workspace::resource::{Health, ManagedBy, Timestamp};
-    use std::collections::BTreeMap;
+    use lockgate_workspace::resource::Timestamp;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
@@ -168,25 +167,9 @@ mod tests {
 
     fn key(name: &str, provider: &str, checked_at: Option<u64>) -> ProviderKey {
         ProviderKey {
-            id: format!("pk_{name}"),
             provider: provider.into(),
-            name: name.into(),
-            masked: String::new(),
-            version: 1,
-            base_url: None,
-            options: BTreeMap::new(),
-            default: false,
-            enabled: true,
-            tags: BTreeMap::new(),
-            health: Health::Unknown,
-            health_detail: None,
             checked_at: checked_at.map(Timestamp),
-            managed_by: ManagedBy::Manual,
-            created_at: Timestamp(0),
-            rotated_at: None,
-            last_used_at: None,
-            versions: Vec::new(),
-            revision: 1,
+            ..crate::sample::provider_key(name)
         }
     }
 

@@ -165,7 +165,7 @@ async fn forward<H: Host>(
     };
     let (target, credential) = loop {
         draft.undecided();
-        let chosen = match target::target(&caller.who, call.surface, &wanted) {
+        let chosen = match target::target(&caller.who, call.surface, &wanted, ask.further_models) {
             Ok(target) => {
                 draft.target(&target);
                 credential::choose(host, settings, &caller, &target, draft)

@@ -1,6 +1,6 @@
-//! Reads the two fields that routing needs from a request body, in one pass, without building anything.
+//! Reads the fields that routing and policy need from a request body, in one pass, without building anything.
 //!
-//! The body goes on to the provider byte for byte (FEATURES E5), so this only has to find `model` and `stream`, where
+//! The body goes on to the provider byte for byte (FEATURES E5), so this only has to find `model`, `models` and `stream`, where
 //! the value of `model` stands, and what could not be a JSON object at all: cut off, nested too deeply, brackets that
 //! do not match. What is left (a number spelled wrongly, a missing comma deep inside) the provider refuses in its own
 //! words. Strings, nearly all of a prompt, are skipped by `memchr`.
@@ -21,6 +21,8 @@ pub(crate) struct Skimmed<'a> {
     pub(crate) model: Option<Cow<'a, str>>,
     /// Where the value of `model` stands in the body, quotes included.
     pub(crate) model_at: Range<usize>,
+    /// Whether there is a field `models`.
+    pub(crate) models: bool,
     /// Whether `stream` is `true`.
     pub(crate) stream: bool,
 }
@@ -69,6 +71,7 @@ pub(crate) fn skim(body: &[u8]) -> Result<Skimmed<'_>, SkimError> {
     let mut found = Skimmed {
         model: None,
         model_at: 0..0,
+        models: false,
         stream: false,
     };
     let (mut saw_model, mut saw_stream) = (false, false);
@@ -104,6 +107,7 @@ pub(crate) fn skim(body: &[u8]) -> Result<Skimmed<'_>, SkimError> {
                 found.model = Some(unescaped(text, start + 1..scan.at - 1));
                 found.model_at = start..scan.at;
             }
+            "models" => found.models = true,
             "stream" => {
                 if std::mem::replace(&mut saw_stream, true) {
                     return Err(SkimError::Repeated("stream"));
@@ -299,6 +303,16 @@ mod tests {
             let _ = skim(text.as_bytes());
             let _ = skim(format!("{{{text}").as_bytes());
         }
+    }
+
+    #[test]
+    fn further_models_are_seen_at_the_top_only() {
+        let models = |text: &str| skim(text.as_bytes()).unwrap().models;
+        assert!(models(r#"{"model":"a","models":["b"]}"#));
+        assert!(models(r#"{"mod\u0065ls":[],"model":"a"}"#));
+        assert!(!models(
+            r#"{"model":"models","a":{"models":["b"]},"b":"models"}"#
+        ));
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) names: Names,
     /// Where it stands in the body.
     model_at: ModelAt,
+    /// Whether the body lists further models in `models`, as OpenRouter takes them.
+    pub(crate) further_models: bool,
     pub(crate) stream: bool,
 }
 
@@ -80,6 +82,7 @@ impl<'a> Ask<'a> {
             model: None,
             names: Names::Never,
             model_at: ModelAt::Unread,
+            further_models: false,
             stream: false,
         }
     }
@@ -133,6 +136,7 @@ impl<'a> Ask<'a> {
             model: skimmed.model,
             names: Names::Always,
             model_at,
+            further_models: skimmed.models,
             stream: skimmed.stream,
         })
     }
@@ -162,6 +166,7 @@ impl<'a> Ask<'a> {
             model: Some(Cow::Borrowed(model)),
             names: Names::Always,
             model_at: ModelAt::Form(at),
+            further_models: false,
             stream: false,
         })
     }

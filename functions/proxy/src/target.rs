@@ -61,8 +61,10 @@ pub(crate) fn target<'a>(
     caller: &'a Caller,
     surface: Surface,
     wanted: &Wanted<'a>,
+    further_models: bool,
 ) -> Result<Target<'a>, Refusal> {
-    let to = lockgate_routing::target(caller, wanted)?;
+    let mut to = lockgate_routing::target(caller, wanted)?;
+    to.further_models = further_models;
     match Way::of(surface, to.manifest, to.model) {
         Some(way) => Ok(Target { to, way }),
         None => Err(lacks(surface, &to)),

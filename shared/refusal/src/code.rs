@@ -100,7 +100,9 @@ impl Code {
             Self::NOT_FOUND => "List what there is, and check the spelling and the workspace.",
             Self::ALREADY_EXISTS => "Choose another name, or change the one there is.",
             Self::IN_USE => "Change what needs it first.",
-            Self::MANAGED_DECLARATIVELY => "`lockgate config apply` writes the draft and applies it in one step.",
+            Self::MANAGED_DECLARATIVELY => {
+                "`lockgate config apply` writes the draft and applies it in one step."
+            }
             Self::STALE_ETAG => "Read it again and repeat the change on what it is now.",
             Self::REQUEST_TOO_LARGE => "Send less at once.",
             Self::INTERNAL_ERROR | Self::PROVIDER_ERROR | Self::STORE_UNAVAILABLE => {

@@ -76,10 +76,15 @@ impl Caller {
         circumstances(&self.identity, self.configuration())
     }
 
-    /// Why the agent's roles let it use `key` for `model`, or why not; without a key, any that `provider` might have.
+    /// Why the agent's roles let it use `key` for `model` ([`Target::judged`](crate::Target::judged)), or why not; without a key, any that `provider` might have.
     /// Where roles are not looked at, there is nothing to say.
     #[must_use]
-    pub fn explain(&self, model: &str, provider: &str, key: Option<&KeyPointer>) -> Explanation {
+    pub fn explain(
+        &self,
+        model: Option<&str>,
+        provider: &str,
+        key: Option<&KeyPointer>,
+    ) -> Explanation {
         if !self.enforced() {
             return Explanation {
                 statements: Vec::new(),
@@ -90,16 +95,11 @@ impl Caller {
         lockgate_access::explain(
             self.snapshot.attached(&self.identity),
             &self.circumstances(),
-            named(model),
+            model,
             provider,
             key.as_ref(),
         )
     }
-}
-
-/// The model as policy is asked for it: the one that the provider is to see, if there is one.
-pub(crate) fn named(model: &str) -> Option<&str> {
-    Some(model).filter(|model| !model.is_empty())
 }
 
 pub(crate) fn facts(key: &KeyPointer) -> KeyFacts<'_> {

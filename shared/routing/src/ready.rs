@@ -10,7 +10,7 @@ use lockgate_workspace::plan::CredentialKind;
 use lockgate_workspace::resource::{Pin, PinMode};
 use lockgate_workspace::snapshot::KeyPointer;
 
-use crate::caller::{Caller, facts, named};
+use crate::caller::{Caller, facts};
 use crate::target::Target;
 
 /// The provider key that pays.
@@ -170,7 +170,7 @@ pub fn ready<'a>(
     rejected: impl Fn(&KeyPointer) -> bool,
 ) -> Result<Ready<'a>, NotReady<'a>> {
     let (hold, passed_over) = Hold::of(caller, target);
-    let mut ask = caller.policy.ask(named(target.model));
+    let mut ask = caller.policy.ask(target.judged());
     let allowed = candidates(caller, target, hold)
         .filter(|(place, key)| key.enabled && ask.allows(*place))
         .map(|(_, key)| key);
@@ -221,7 +221,7 @@ fn why<'a>(
             return (Reason::NoRoleAttached, first);
         }
         let roles = || caller.snapshot.attached(&caller.identity);
-        let (circumstances, model) = (caller.circumstances(), named(target.model));
+        let (circumstances, model) = (caller.circumstances(), target.judged());
         let is = |wanted: Judgement| {
             enabled().find(|key| judge(roles(), &circumstances, model, &facts(key)) == wanted)
         };

@@ -57,8 +57,19 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// The route that decided.
     pub route: Option<&'a str>,
+    /// Whether the request lists further models that the provider may take instead (`models`, as OpenRouter has it), so
+    /// that nobody here knows which one it will be.
+    pub further_models: bool,
     /// The target of the configuration that this is.
     pub(crate) planned: Option<&'a PlanTarget>,
+}
+
+impl<'a> Target<'a> {
+    /// The model as policy is asked for it: the one that the provider is to see, where there is just one.
+    #[must_use]
+    pub fn judged(&self) -> Option<&'a str> {
+        Some(self.model).filter(|model| !model.is_empty() && !self.further_models)
+    }
 }
 
 /// Finds the target. Access is not judged here. Where no configuration is in play, nothing is allocated.
@@ -111,6 +122,7 @@ fn direct<'a>(manifest: &'static Manifest, model: &'a str) -> Target<'a> {
         manifest,
         model,
         route: None,
+        further_models: false,
         planned: None,
     }
 }
@@ -180,6 +192,7 @@ fn by_route<'a>(
         manifest,
         model,
         route: Some(&route.name),
+        further_models: false,
         planned: Some(planned),
     })
 }

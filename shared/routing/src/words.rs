@@ -26,7 +26,7 @@ pub fn refusal(caller: &Caller, target: &Target<'_>, not_ready: &NotReady<'_>) -
     let slug = target.manifest.slug;
     let explanation = reason
         .denies()
-        .then(|| caller.explain(target.model, slug, key));
+        .then(|| caller.explain(target.judged(), slug, key));
     let (what, way, other) = words.of(explanation.as_ref());
     let code = match reason {
         _ if reason.denies() => Code::ACCESS_DENIED,
@@ -201,9 +201,11 @@ impl Words<'_> {
                         Hold::Free => format!("any {title} key"),
                         _ => self.what_key(),
                     },
-                    match self.target.model {
-                        "" => " in a call that names no model",
-                        _ => " for this model",
+                    match self.target.judged() {
+                        Some(_) => " for this model",
+                        None if self.target.further_models =>
+                            " for whatever the request lists in `models`",
+                        None => " in a call that names no model",
                     }
                 ),
                 format!("Add a statement that allows `{slug}/*` to a role of the agent"),

@@ -7,7 +7,7 @@ use crate::access::{agent, deny, role};
 use crate::case::{Case, Env, cases};
 use crate::client::{Call, Reply};
 use crate::scene::{Scene, Why, chat, says, text};
-use crate::tenant::allow;
+use crate::tenant::{allow, chat_body};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases!["roles":
@@ -334,6 +334,19 @@ fn calls_without_a_model(env: &Env) {
         assert!(scene.mock.requests().is_empty());
     }
     assert_eq!(scene.served(&keys[1], "gpt-4o"), "main");
+    // A request that lists further models may be served with any of them.
+    let mut listing = chat_body("gpt-4o", false);
+    listing["models"] = json!(["o3"]);
+    let listed = |key: &str| {
+        let call = Call::post("/v1/chat/completions").bearer(key);
+        scene.mock.clear();
+        call.json(&listing).run(scene.gateway.url())
+    };
+    assert_eq!(scene.went_out(&listed(&keys[0]).expect(200)), "main");
+    for key in &keys[1..3] {
+        Why::Denied.told(&listed(key));
+        assert!(scene.mock.requests().is_empty());
+    }
     let named = Call::get("/v1/files")
         .header("lockgate-provider", "groq")
         .bearer(&keys[0])

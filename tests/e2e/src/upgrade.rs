@@ -16,8 +16,12 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The store, as SQL.
-const STORE: &str = include_str!("../fixtures/schema_2.sql");
+/// The store, as SQL: the tables of its version, and what stood in them.
+const STORE: &str = concat!(
+    include_str!("../../../shared/workspace/tests/fixtures/schema_1.sql"),
+    include_str!("../../../shared/workspace/tests/fixtures/schema_2.sql"),
+    include_str!("../fixtures/rows_2.sql"),
+);
 /// Gateway keys of its workspaces `default` and `old`.
 const DEFAULT_KEY: &str =
     "lgk_defaultaaaaaaaaas4xqnf6tiow3wj3vb7nqx4wio2tyw7ojxfu4hne47gjsyqxcsqlq";

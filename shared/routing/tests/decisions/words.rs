@@ -234,7 +234,7 @@ fn where_access_is_open_there_is_nothing_to_explain() {
     let mut world = all().key(key("anthropic", "main"));
     world.snapshot.access = lockgate_workspace::resource::Access::Open;
     let caller = world.caller();
-    let Explanation { statements, tags } = caller.explain("claude-9", "anthropic", None);
+    let Explanation { statements, tags } = caller.explain(Some("claude-9"), "anthropic", None);
     assert!(statements.is_empty() && tags.is_empty());
     let target = targeted(&caller, &asks("claude-9"));
     let (sentence, _) =

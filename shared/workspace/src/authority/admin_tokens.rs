@@ -2,11 +2,11 @@
 
 use lockgate_host::{StoreError, Tx};
 
-use crate::question::{Denial, Kind, Reply, Resource};
+use crate::question::{Denial, Kind, Reply};
 use crate::resource::AdminToken;
 
 use super::cells::{Cells, not_found, taken, word};
-use super::stored::{Stored, editable, get, remove};
+use super::stored::{Stored, accessors, editable, get, remove};
 
 impl Stored for AdminToken {
     const KIND: Kind = Kind::AdminToken;
@@ -28,21 +28,7 @@ impl Stored for AdminToken {
         })
     }
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    fn resource(self) -> Resource {
-        Resource::AdminToken(self)
-    }
+    accessors!(AdminToken);
 }
 
 pub(super) fn create(

@@ -2,15 +2,14 @@
 
 use lockgate_host::{StoreError, Tx};
 
-use crate::question::{Denial, Kind, Reply, Resource};
+use crate::question::{Denial, Kind, Reply};
 use crate::resource::{Agent, ManagedBy, Pin, Role};
 use crate::tags::Tags;
 
 use super::admit::touch;
 use super::cells::{Cells, json, taken, word};
-use super::gateway_keys::unused;
 use super::provider_keys;
-use super::stored::{Stored, editable, find, get, patchable, remove};
+use super::stored::{Stored, accessors, find, get, patchable};
 
 impl Stored for Agent {
     const KIND: Kind = Kind::Agent;
@@ -30,25 +29,7 @@ impl Stored for Agent {
         })
     }
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    fn managed_by(&self) -> ManagedBy {
-        self.managed_by
-    }
-
-    fn resource(self) -> Resource {
-        Resource::Agent(self)
-    }
+    accessors!(Agent, managed);
 }
 
 pub(super) fn create(tx: &mut dyn Tx, workspace: &str, agent: &Agent) -> Result<Reply, Denial> {
@@ -143,19 +124,6 @@ pub(super) fn update(tx: &mut dyn Tx, agent: &Agent) -> Result<(), Denial> {
     )
     .map_err(|e| taken(e, Agent::KIND.word(), &agent.name))?;
     Ok(())
-}
-
-pub(super) fn delete(
-    tx: &mut dyn Tx,
-    workspace: &str,
-    reference: &str,
-    expect: Option<u64>,
-) -> Result<Reply, Denial> {
-    let agent: Agent = editable(tx, workspace, reference, expect)?;
-    unused(tx, workspace, &agent)?;
-    remove(tx, &agent)?;
-    touch(tx, workspace)?;
-    Ok(Reply::Done)
 }
 
 /// Roles by id, each once, in the order they were named.

@@ -5,15 +5,15 @@ mod declared;
 use lockgate_host::{Row, StoreError, Tx};
 
 use crate::plan::Plan;
-use crate::question::{Declared, Denial, Kind, Reply, Resource};
-use crate::resource::{Configuration, ConfigurationVersion, Draft, ManagedBy};
+use crate::question::{Declared, Denial, Kind, Reply};
+use crate::resource::{Configuration, ConfigurationVersion, Draft};
 use crate::tags::Tags;
 
 use super::Context;
 use super::admit::touch;
 use super::cells::{Cells, expect_revision, json, not_found, taken, word};
 use super::gateway_keys::unused;
-use super::stored::{Stored, editable, find, get, remove};
+use super::stored::{Stored, accessors, editable, find, get, remove};
 
 impl Stored for Configuration {
     const KIND: Kind = Kind::Configuration;
@@ -60,25 +60,7 @@ impl Stored for Configuration {
         })
     }
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    fn managed_by(&self) -> ManagedBy {
-        self.managed_by
-    }
-
-    fn resource(self) -> Resource {
-        Resource::Configuration(self)
-    }
+    accessors!(Configuration, managed);
 }
 
 /// Above every version's number. A Durable Object counts no further.

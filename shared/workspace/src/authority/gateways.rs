@@ -2,14 +2,13 @@
 
 use lockgate_host::{StoreError, Tx};
 
-use crate::question::{Denial, Kind, Reply, Resource};
+use crate::question::{Denial, Kind, Reply};
 use crate::resource::{Gateway, ManagedBy};
 use crate::tags::Tags;
 
 use super::admit::touch;
 use super::cells::{Cells, json, taken, word};
-use super::gateway_keys::unused;
-use super::stored::{Stored, editable, get, patchable, remove};
+use super::stored::{Stored, accessors, get, patchable};
 
 impl Stored for Gateway {
     const KIND: Kind = Kind::Gateway;
@@ -27,25 +26,7 @@ impl Stored for Gateway {
         })
     }
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    fn managed_by(&self) -> ManagedBy {
-        self.managed_by
-    }
-
-    fn resource(self) -> Resource {
-        Resource::Gateway(self)
-    }
+    accessors!(Gateway, managed);
 }
 
 pub(super) fn create(tx: &mut dyn Tx, workspace: &str, gateway: &Gateway) -> Result<Reply, Denial> {
@@ -100,17 +81,4 @@ pub(super) fn update(tx: &mut dyn Tx, gateway: &Gateway) -> Result<(), Denial> {
     )
     .map_err(|e| taken(e, Gateway::KIND.word(), &gateway.name))?;
     Ok(())
-}
-
-pub(super) fn delete(
-    tx: &mut dyn Tx,
-    workspace: &str,
-    reference: &str,
-    expect: Option<u64>,
-) -> Result<Reply, Denial> {
-    let gateway: Gateway = editable(tx, workspace, reference, expect)?;
-    unused(tx, workspace, &gateway)?;
-    remove(tx, &gateway)?;
-    touch(tx, workspace)?;
-    Ok(Reply::Done)
 }

@@ -370,8 +370,8 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
             expect,
         } => match kind {
             Kind::Role => roles::delete(tx, object, &reference, expect),
-            Kind::Agent => agents::delete(tx, object, &reference, expect),
-            Kind::Gateway => gateways::delete(tx, object, &reference, expect),
+            Kind::Agent => stored::delete::<Agent>(tx, object, &reference, expect),
+            Kind::Gateway => stored::delete::<Gateway>(tx, object, &reference, expect),
             Kind::Configuration => configurations::delete(tx, object, &reference, expect),
             Kind::AdminToken => admin_tokens::delete(tx, object, &reference, expect),
         },

@@ -3,13 +3,13 @@
 use lockgate_access::Statement;
 use lockgate_host::{StoreError, Tx};
 
-use crate::question::{Denial, Kind, Reply, Resource};
+use crate::question::{Denial, Kind, Reply};
 use crate::resource::{Agent, ManagedBy, Role};
 
 use super::admit::touch;
 use super::agents;
 use super::cells::{Cells, json, taken, word};
-use super::stored::{Stored, editable, get, patchable, remove};
+use super::stored::{Stored, accessors, editable, get, patchable, remove};
 
 impl Stored for Role {
     const KIND: Kind = Kind::Role;
@@ -27,25 +27,7 @@ impl Stored for Role {
         })
     }
 
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    fn managed_by(&self) -> ManagedBy {
-        self.managed_by
-    }
-
-    fn resource(self) -> Resource {
-        Resource::Role(self)
-    }
+    accessors!(Role, managed);
 }
 
 pub(super) fn create(tx: &mut dyn Tx, workspace: &str, role: &Role) -> Result<Reply, Denial> {

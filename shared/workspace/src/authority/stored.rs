@@ -5,7 +5,9 @@ use lockgate_host::{StoreError, Tx};
 use crate::question::{Denial, Kind, Page, Reply, Resource};
 use crate::resource::ManagedBy;
 
+use super::admit::touch;
 use super::cells::{self, Cells, expect_revision, not_found};
+use super::gateway_keys::unused;
 
 /// A kind of resource with a table of its own, in which `workspace`, `id`, `name`, `created_at` and `revision` are
 /// columns.
@@ -26,6 +28,35 @@ pub(super) trait Stored: Sized {
     }
     fn resource(self) -> Resource;
 }
+
+/// The functions of [`Stored`] that look at fields which every kind has; `managed` for those that documents may declare.
+macro_rules! accessors {
+    ($kind:ident, managed) => {
+        accessors!($kind);
+
+        fn managed_by(&self) -> $crate::resource::ManagedBy {
+            self.managed_by
+        }
+    };
+    ($kind:ident) => {
+        fn id(&self) -> &str {
+            &self.id
+        }
+
+        fn name(&self) -> &str {
+            &self.name
+        }
+
+        fn revision(&self) -> u64 {
+            self.revision
+        }
+
+        fn resource(self) -> $crate::question::Resource {
+            $crate::question::Resource::$kind(self)
+        }
+    };
+}
+pub(super) use accessors;
 
 /// One by id or name.
 pub(super) fn find<T: Stored>(
@@ -125,4 +156,18 @@ pub(super) fn list<T: Stored>(
 pub(super) fn remove<T: Stored>(tx: &mut dyn Tx, found: &T) -> Result<(), StoreError> {
     let sql = format!("DELETE FROM {} WHERE id = ?1", T::TABLE);
     tx.query(&sql, &[found.id().into()]).map(|_| ())
+}
+
+/// Removes one that no gateway key in force is bound to.
+pub(super) fn delete<T: Stored>(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    reference: &str,
+    expect: Option<u64>,
+) -> Result<Reply, Denial> {
+    let found: T = editable(tx, workspace, reference, expect)?;
+    unused(tx, workspace, &found)?;
+    remove(tx, &found)?;
+    touch(tx, workspace)?;
+    Ok(Reply::Done)
 }

@@ -76,7 +76,10 @@ fn a_new_workspace_is_seeded_and_an_entry_is_deleted_once() {
 
 #[test]
 fn a_deleted_entry_stays_deleted_through_restart_migration_and_seeding() {
-    let first = include_str!("../fixtures/schema_1.sql");
+    let first = concat!(
+        include_str!("../fixtures/schema_1.sql"),
+        include_str!("../fixtures/rows_1.sql")
+    );
     let second = include_str!("../fixtures/schema_2.sql");
     // A store from before there were seeds is seeded when it is migrated.
     let mut store = earlier(&format!("{first}{second}"));

@@ -244,7 +244,10 @@ fn only_changes_that_a_request_can_notice_wait() {
 fn stores_of_earlier_versions_are_migrated() {
     let new = Store::new();
     new.ask(get_default()).unwrap();
-    let first = include_str!("../fixtures/schema_1.sql");
+    let first = concat!(
+        include_str!("../fixtures/schema_1.sql"),
+        include_str!("../fixtures/rows_1.sql")
+    );
     let second = include_str!("../fixtures/schema_2.sql");
     for fixture in [first, &format!("{first}{second}")] {
         let store = earlier(fixture);
