@@ -143,7 +143,9 @@ impl Words<'_> {
                 self.elsewhere(),
             ),
             Reason::Seeded => (
-                format!("this workspace only lists {title}: it has no {title} key yet"),
+                format!(
+                    "this workspace only lists {title}: it has no {title} key yet that agent `{agent}` may use"
+                ),
                 "Add one under Provider keys".to_owned(),
                 self.elsewhere(),
             ),
@@ -154,22 +156,24 @@ impl Words<'_> {
     fn inactive(&self) -> (String, String, String) {
         let title = self.target.manifest.title;
         let name = self.not_ready.key.map_or("", |key| key.name.as_str());
+        let agent = &self.caller.identity.agent;
         match self.not_ready.hold {
             Hold::Pinned(_) => (
-                format!(
-                    "agent `{}` is pinned to provider key `{name}`, which is disabled",
-                    self.caller.identity.agent
-                ),
+                format!("agent `{agent}` is pinned to provider key `{name}`, which is disabled"),
                 "Enable it under Provider keys".to_owned(),
                 "pin the agent to another key".to_owned(),
             ),
             Hold::Named(_) => (
-                format!("its target names provider key `{name}`, which is disabled"),
+                format!(
+                    "its target lets agent `{agent}` use provider key `{name}` only, which is disabled"
+                ),
                 "Enable it under Provider keys".to_owned(),
                 "let the target name another key".to_owned(),
             ),
             Hold::Free | Hold::Managed => (
-                format!("every {title} key of this workspace is disabled, `{name}` among them"),
+                format!(
+                    "every {title} key of this workspace is disabled, `{name}` among them, so that agent `{agent}` has none"
+                ),
                 "Enable one under Provider keys".to_owned(),
                 self.elsewhere(),
             ),
@@ -224,7 +228,7 @@ impl Words<'_> {
                 self.elsewhere(),
             ),
             Hold::Named(named) => (
-                format!("its target names provider key `{named}`, and this workspace has no {title} key of that name"),
+                format!("its target lets agent `{agent}` use {title} key `{named}` only, and this workspace has none of that name"),
                 "Add it under Provider keys".to_owned(),
                 "let the target name another key".to_owned(),
             ),

@@ -94,7 +94,7 @@ fn refusals(scene: &Scene<'_>) -> Vec<(String, &'static str, Why, Vec<&'static s
                 roleless,
                 "mistral/mistral-large-latest",
                 Why::Inactive,
-                vec!["Mistral", "off"],
+                vec!["free", "Mistral", "off"],
             ),
             (
                 narrow.clone(),
@@ -136,7 +136,7 @@ fn refusals(scene: &Scene<'_>) -> Vec<(String, &'static str, Why, Vec<&'static s
                 free.clone(),
                 "anthropic/claude-sonnet-4-5",
                 Why::Seeded,
-                vec!["Anthropic", "Provider keys"],
+                vec!["free", "Anthropic", "Provider keys"],
             ),
             (
                 free.clone(),

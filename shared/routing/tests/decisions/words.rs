@@ -80,7 +80,7 @@ fn what_is_missing_is_said_with_two_ways_out() {
     let (code, reason, words) = told(&listed, &asks("claude-9"));
     assert_eq!((code, reason), ("provider_not_ready", "seeded"));
     assert!(
-        words.contains("it has no Anthropic key yet. Add one under Provider keys, or"),
+        words.contains("it has no Anthropic key yet that agent `reviewer` may use. Add one under Provider keys, or"),
         "{words}"
     );
 }
@@ -93,7 +93,10 @@ fn a_key_that_is_named_or_pinned_is_named_again() {
         (code, reason),
         ("provider_not_ready", "missing_provider_key")
     );
-    assert!(words.contains("names provider key `prod-us`"), "{words}");
+    assert!(
+        words.contains("lets agent `reviewer` use Anthropic key `prod-us` only"),
+        "{words}"
+    );
 
     let pinned = all().pin("anthropic", "main", PinMode::Hard);
     let (code, reason, words) = told(&pinned, &asks("claude-9"));
@@ -120,7 +123,7 @@ fn a_key_that_is_named_or_pinned_is_named_again() {
     for (world, said) in [
         (
             all(),
-            "every Anthropic key of this workspace is disabled, `main` among them",
+            "every Anthropic key of this workspace is disabled, `main` among them, so that agent `reviewer` has none",
         ),
         (
             all().pin("anthropic", "main", PinMode::Hard),
@@ -128,7 +131,7 @@ fn a_key_that_is_named_or_pinned_is_named_again() {
         ),
         (
             under(all(), CredentialKind::Any, Some("main")),
-            "names provider key `main`, which is disabled",
+            "lets agent `reviewer` use provider key `main` only, which is disabled",
         ),
     ] {
         let model = if world.identity.configuration.is_some() {
