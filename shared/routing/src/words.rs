@@ -228,7 +228,9 @@ impl Words<'_> {
                 self.elsewhere(),
             ),
             Hold::Named(named) => (
-                format!("its target lets agent `{agent}` use {title} key `{named}` only, and this workspace has none of that name"),
+                format!(
+                    "its target lets agent `{agent}` use {title} key `{named}` only, and this workspace has none of that name"
+                ),
                 "Add it under Provider keys".to_owned(),
                 "let the target name another key".to_owned(),
             ),
@@ -241,7 +243,9 @@ impl Words<'_> {
                 "make the pin soft, so that the provider's default key serves instead".to_owned(),
             ),
             Hold::Managed => (
-                "its target is to be paid for by the platform, and this version has no managed path yet".to_owned(),
+                format!(
+                    "its target is to be paid for by the platform, which this version cannot do yet for agent `{agent}`"
+                ),
                 "Set `credential: byok` on the target and add a key under Provider keys".to_owned(),
                 self.elsewhere(),
             ),

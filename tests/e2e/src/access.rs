@@ -94,7 +94,7 @@ fn refusals(scene: &Scene<'_>) -> Vec<(String, &'static str, Why, Vec<&'static s
                 roleless,
                 "mistral/mistral-large-latest",
                 Why::Inactive,
-                vec!["free", "Mistral", "off"],
+                vec!["roleless", "Mistral", "off"],
             ),
             (
                 narrow.clone(),
@@ -148,7 +148,7 @@ fn refusals(scene: &Scene<'_>) -> Vec<(String, &'static str, Why, Vec<&'static s
                 free,
                 "mistral/mistral-large-latest",
                 Why::Inactive,
-                vec!["Mistral", "off"],
+                vec!["free", "Mistral", "off"],
             ),
         ]
     })

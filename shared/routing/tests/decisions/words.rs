@@ -114,7 +114,7 @@ fn a_key_that_is_named_or_pinned_is_named_again() {
     let (code, _, words) = told(&managed, &asks("review"));
     assert_eq!(code, "provider_not_ready");
     assert!(
-        words.contains("this version has no managed path yet"),
+        words.contains("which this version cannot do yet for agent `reviewer`"),
         "{words}"
     );
 
