@@ -39,6 +39,18 @@ struct Patch {
     configuration: Change<String>,
 }
 
+/// Checks a team, which is a name too.
+fn team(team: Option<&str>) -> Result<(), Refusal> {
+    match team.map(|team| lockgate_workspace::name::check(team, None)) {
+        Some(Err(problem)) => Err(Refusal::new(
+            Code::INVALID_REQUEST,
+            format!("The team cannot be used: {problem}."),
+        )
+        .param("team")),
+        _ => Ok(()),
+    }
+}
+
 /// When a key ends, from `expires_in` (`90d`) or `expires_at`.
 pub(crate) fn expiry<H: Host>(
     call: &Call<'_, H>,
@@ -59,11 +71,18 @@ pub(crate) fn expiry<H: Host>(
             "expires_at",
             format!("expires_at {at} is past; it is {} now.", Timestamp(now)),
         ),
+        (None, Some(at)) if at > Timestamp::LAST => wrong(
+            "expires_at",
+            format!(
+                "expires_at is after {}, the last time there is.",
+                Timestamp::LAST
+            ),
+        ),
         (None, Some(at)) => Ok(Some(at)),
         (Some(text), None) => match humantime::parse_duration(text) {
             Ok(duration) if !duration.is_zero() => {
                 let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                Ok(Some(Timestamp(now.saturating_add(ms))))
+                Ok(Some(Timestamp(now.saturating_add(ms)).min(Timestamp::LAST)))
             }
             _ => wrong(
                 "expires_in",
@@ -99,6 +118,7 @@ pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond
 pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
     let body: Create = call.body.read()?;
     name(&body.name, "gk")?;
+    team(body.team.as_deref())?;
     for (field, given) in [
         ("limits", body.limits.is_some()),
         ("budget", body.budget.is_some()),
@@ -148,6 +168,7 @@ pub(crate) async fn patch<H: Host>(
     if let Some(new) = &body.name {
         name(new, "gk")?;
     }
+    team(body.team.as_deref())?;
     let question = Question::PatchGatewayKey {
         reference: id.into(),
         expect: call.expect,

@@ -215,6 +215,7 @@ async fn made<H: Host>(call: &Call<'_, H>, reference: &str) -> Result<String, Re
     );
     Err(Refusal::new(Code::ACCESS_DENIED, message)
         .reason("not_yours")
+        .detail("needs", word(AdminRole::Admin).into())
         .remedy("Ask whoever made it, or an admin or owner of the workspace."))
 }
 
@@ -268,6 +269,7 @@ impl Actor {
         );
         Refusal::new(Code::ACCESS_DENIED, message)
             .reason("role_too_low")
+            .detail("needs", needs.into())
             .remedy(format!(
                 "Ask {granter} of the workspace for a token with the role `{needs}` (POST /api/admin-tokens)."
             ))

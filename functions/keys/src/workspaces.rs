@@ -71,9 +71,30 @@ pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond
     Ok(one_value(200, shown(&find(call, id).await?)))
 }
 
+/// The name of the workspace that calls mean which pick none.
+const DEFAULT: &str = "default";
+
+/// Checks the new name of a workspace. That of the default one stays with it.
+fn rename(new: &str, is_default: bool) -> Result<(), Refusal> {
+    name(new, "ws")?;
+    if (new == DEFAULT) == is_default {
+        return Ok(());
+    }
+    let refusal = if is_default {
+        Refusal::new(Code::IN_USE, "The default workspace keeps its name.")
+            .remedy("Make a workspace of the name you want.")
+    } else {
+        Refusal::new(
+            Code::ALREADY_EXISTS,
+            "The name “default” always means the default workspace.",
+        )
+    };
+    Err(refusal.param("name"))
+}
+
 pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
     let body: Create = call.body.read()?;
-    name(&body.name, "ws")?;
+    rename(&body.name, false)?;
     let workspace = Workspace {
         id: new_id(call.host, "ws"),
         name: body.name,
@@ -100,7 +121,7 @@ pub(crate) async fn patch<H: Host>(
 ) -> Result<respond::Reply, Refusal> {
     let body: Patch = call.body.read()?;
     if let Some(new) = &body.name {
-        name(new, "ws")?;
+        rename(new, find(call, id).await?.id == DEFAULT_WORKSPACE)?;
     }
     let question = Question::PatchWorkspace {
         reference: id.into(),

@@ -26,8 +26,7 @@ pub struct Timestamp(pub u64);
 
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Year 9999 is the last that RFC 3339 can write.
-        let at = UNIX_EPOCH + Duration::from_millis(self.0.min(253_402_300_799_999));
+        let at = UNIX_EPOCH + Duration::from_millis(self.0.min(Self::LAST.0));
         write!(f, "{}", humantime::format_rfc3339_millis(at))
     }
 }
@@ -51,6 +50,9 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 impl Timestamp {
+    /// The end of the year 9999, the last that RFC 3339 can write.
+    pub const LAST: Self = Self(253_402_300_799_999);
+
     /// Reads RFC 3339 in UTC.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -64,6 +64,11 @@ impl Visit {
         {
             return;
         }
+        let mut details = refusal.details.iter();
+        let needs = match details.find(|(name, _)| *name == "needs") {
+            Some((_, needs)) => needs.clone(),
+            None => word(self.rule.needs.least()).into(),
+        };
         let question = Question::Record {
             action: "api.deny".into(),
             resource: shown(&self.path),
@@ -71,7 +76,7 @@ impl Visit {
                 "method": self.rule.method,
                 "path": shown(&self.path),
                 "role": word(self.actor.role),
-                "needs": word(self.rule.needs.least()),
+                "needs": needs,
                 "reason": refusal.reason,
             }),
         };

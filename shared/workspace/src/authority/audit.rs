@@ -19,9 +19,11 @@ use chain::{Chain, Row};
 pub(super) use subject::{changed, subject};
 
 /// Bytes of JSON that a row keeps of a resource; of what is larger it keeps the digest.
-const MAX_TEXT: usize = 64 << 10;
+const MAX_TEXT: usize = 16 << 10;
 /// Rows that one report of the data plane may add.
 const MAX_INCIDENTS: usize = 100;
+/// Above every row's number. A Durable Object counts no further.
+const LAST_SEQ: u64 = (1 << 53) - 1;
 /// Rows in one answer at most.
 const MAX_ROWS: u32 = 1_001;
 
@@ -111,7 +113,7 @@ pub(super) fn list(
         sql.push_str(&format!(" AND {condition} ?{}", params.len()));
     };
     if let Some(before) = before {
-        add("seq <", before.into());
+        add("seq <", before.min(LAST_SEQ).into());
     }
     let texts = [
         ("action =", &filter.action),

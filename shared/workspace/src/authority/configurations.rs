@@ -220,7 +220,7 @@ pub(super) fn versions(
          WHERE configuration = ?1 AND version < ?2 ORDER BY version DESC LIMIT ?3",
         &[
             found.id.as_str().into(),
-            before.unwrap_or(EVERY_VERSION).into(),
+            before.unwrap_or(EVERY_VERSION).min(EVERY_VERSION).into(),
             u64::from(limit).into(),
         ],
     )?;
@@ -238,7 +238,7 @@ pub(super) fn version(
     let rows = tx.query(
         "SELECT version, document, applied_by, applied_at, restores FROM configuration_versions
          WHERE configuration = ?1 AND version = ?2",
-        &[found.id.as_str().into(), version.into()],
+        &[found.id.as_str().into(), version.min(EVERY_VERSION).into()],
     )?;
     match rows.into_iter().next() {
         Some(row) => Ok(Reply::Version(Box::new(read_version(row)?))),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::authority::{Context, answer, seeds};
 use crate::question::{Denial, Kind, Page, Question, Reply, Resource};
-use crate::resource::{ProviderKey, Workspace};
+use crate::resource::ProviderKey;
 
 use super::chain::Chain;
 use super::{Filter, digest, list, text};
@@ -111,11 +111,12 @@ fn change(question: &Question) -> Option<Change<'_>> {
         | Question::ListGatewayKeys(_)
         | Question::GetGatewayKey(_)
         | Question::ListRequests(..) => return None,
-        // The registry has no chain: the workspace's own tells of it, and of its end that of the default workspace.
-        Question::CreateWorkspace(_)
-        | Question::PatchWorkspace { .. }
-        | Question::DeleteWorkspace { .. }
-        | Question::DropWorkspace => return None,
+        // A workspace's end is told of by `Record`, in the log of the default one.
+        Question::DeleteWorkspace { .. } | Question::DropWorkspace => return None,
+        // Where the registry is the same database, this is the change; elsewhere `SyncWorkspace` is, in the workspace's
+        // own, and the registry's rows are read by nobody.
+        Question::CreateWorkspace(workspace) => Change::create(Thing::Workspace, &workspace.id),
+        Question::PatchWorkspace { reference, .. } => update(Thing::Workspace, reference),
         Question::SyncWorkspace(workspace) if workspace.revision <= 1 => {
             Change::create(Thing::Workspace, &workspace.id)
         }
@@ -201,10 +202,21 @@ pub(in crate::authority) fn subject(
     let Some(change) = change(question) else {
         return Ok(None);
     };
+    if let Question::SyncWorkspace(workspace) = question
+        && logged(tx, &workspace.id)? >= Some(workspace.revision)
+    {
+        return Ok(None);
+    }
     let before = match question {
-        Question::SyncWorkspace(workspace) => was(tx, context, workspace)?,
-        _ if change.was => look(tx, context, change.thing, change.reference)?,
-        _ => None,
+        _ if !change.was => None,
+        // Its own row may be missing where an earlier one did not arrive.
+        Question::SyncWorkspace(workspace) => {
+            match look(tx, context, Thing::Workspace, &workspace.id) {
+                Err(Denial::NotFound { .. }) => None,
+                found => found?,
+            }
+        }
+        _ => look(tx, context, change.thing, change.reference)?,
     };
     let id = before.as_ref().and_then(id_of);
     let mut beside = Vec::with_capacity(change.beside.len());
@@ -254,6 +266,14 @@ pub(in crate::authority) fn changed(
             }
         }
     }
+    // The registry has no log of its own: what it does goes into that of the workspace.
+    let context = &Context {
+        workspace: match subject.thing {
+            Thing::Workspace => &subject.id,
+            _ => context.workspace,
+        },
+        ..*context
+    };
     let mut chain = Chain::open(tx, context)?;
     for (action, id, before, after) in rows {
         let (before, after) = (before.as_ref().map(text), after.as_ref().map(text));
@@ -287,33 +307,21 @@ fn look(
     Ok(value(&answer(tx, context, question)?))
 }
 
-/// A workspace as it was. Where the registry is the same database its row has been changed already, and what the log
-/// said of it last is what it was.
-fn was(
-    tx: &mut dyn Tx,
-    context: &Context<'_>,
-    workspace: &Workspace,
-) -> Result<Option<Value>, Denial> {
-    match answer(tx, context, Question::GetWorkspace(workspace.id.clone())) {
-        Ok(Reply::Workspace(own)) if own.revision < workspace.revision => {
-            return Ok(value(&Reply::Workspace(own)));
-        }
-        Ok(_) | Err(Denial::NotFound { .. }) => {}
-        Err(denial) => return Err(denial),
-    }
+/// The newest revision of a workspace that its log tells of.
+fn logged(tx: &mut dyn Tx, workspace: &str) -> Result<Option<u64>, Denial> {
+    let mut newest = None;
     for action in ["workspace.update", "workspace.create"] {
         let filter = Filter {
             action: Some(action.to_owned()),
             actor: None,
-            resource: Some(workspace.id.clone()),
+            resource: Some(workspace.to_owned()),
         };
-        if let Reply::Audit(rows) = list(tx, context.workspace, 1, None, &filter)?
-            && let Some(row) = rows.into_iter().next()
-        {
-            return Ok(row.after);
+        if let Reply::Audit(rows) = list(tx, workspace, 1, None, &filter)? {
+            let after = rows.into_iter().next().and_then(|row| row.after);
+            newest = newest.max(after.and_then(|after| after["revision"].as_u64()));
         }
     }
-    Ok(None)
+    Ok(newest)
 }
 
 /// All things of a kind that can change beside another one.
