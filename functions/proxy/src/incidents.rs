@@ -1,5 +1,7 @@
 //! What the audit log is to know of requests: denials by policy, and soft pins that were passed over. They are counted
-//! together where they are alike, and go to the authority with the request log.
+//! together where they are alike, and go to the authority with the request log: at once while they are new, then once a
+//! minute, so that a client that goes on and on does not fill the log. What is counted in between is told by the next
+//! flush that finds the minute over, whoever's request it hangs on; an isolate that ends before takes it along.
 
 use std::collections::HashMap;
 
@@ -7,10 +9,16 @@ use lockgate_routing::{NotReady, PassedOver};
 use lockgate_workspace::question::Incident;
 use lockgate_workspace::resource::Timestamp;
 
-/// Incidents of one workspace that are told apart by their models. What comes on top is counted without one, so that a
-/// client that makes up models cannot fill the log: all else that tells incidents apart has been made by whoever runs
-/// the workspace.
+/// Kinds of one workspace that are told apart by their models. What comes on top is counted without one, so that a
+/// client that makes up models cannot fill the log: all else that tells kinds apart has been made by whoever runs the
+/// workspace.
 const MAX_APART: usize = 64;
+/// Kinds of one workspace that are remembered; were there more, all are told and forgotten.
+const MAX_KINDS: usize = 1_000;
+/// So long a kind is new and told by each flush: a short series is then there as a whole, with no request after it.
+const NEW_MS: u64 = 2_000;
+/// So long a kind that is no longer new waits from one telling to the next.
+const PAUSE_MS: u64 = 60_000;
 
 /// What happened to one request.
 #[derive(Debug, Clone)]
@@ -84,11 +92,45 @@ struct Tally {
     last: u64,
 }
 
-/// Incidents of one workspace that wait to be told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Incidents(HashMap<Kind, Tally>);
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// When a kind was told, by the clock that only goes on.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    first: u64,
+    last: u64,
+}
+
+impl Told {
+    fn is_new(self, now: u64) -> bool {
+        now.saturating_sub(self.first) < NEW_MS
+    }
+
+    /// Whether the pause after the last telling is over. A clock that has stepped back holds nothing up.
+    fn is_over(self, now: u64) -> bool {
+        now < self.last || now - self.last >= PAUSE_MS
+    }
+}
+
+/// What is known of a kind: how many wait to be told, and when it was told.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    waiting: Option<Tally>,
+    told: Option<Told>,
+}
+
+/// Incidents of one workspace, those that wait to be told and those that were told not long ago.
+#[derive(Debug, Default)]
+pub(crate) struct Incidents(HashMap<Kind, Seen>);
 
 impl Incidents {
+    /// Whether nothing waits and nothing is remembered.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -103,50 +145,89 @@ impl Incidents {
         self.add(kind, once);
     }
 
-    /// Counts others as well: those that could not be delivered.
-    pub(crate) fn absorb(&mut self, others: Self) {
-        for (kind, tally) in others.0 {
-            self.add(kind, tally);
+    /// Counts those again that could not be delivered; the next flush tells them.
+    pub(crate) fn put_back(&mut self, due: Due) {
+        for (kind, tally) in due.0 {
+            self.add(kind, tally).told = None;
         }
     }
 
-    fn add(&mut self, mut kind: Kind, tally: Tally) {
+    fn add(&mut self, mut kind: Kind, tally: Tally) -> &mut Seen {
         if self.0.len() >= MAX_APART && !self.0.contains_key(&kind) {
             kind.model = None;
         }
-        let sum = self.0.entry(kind).or_insert(Tally { count: 0, ..tally });
-        sum.count = sum.count.saturating_add(tally.count);
-        sum.first = sum.first.min(tally.first);
-        sum.last = sum.last.max(tally.last);
+        let seen = self.0.entry(kind).or_default();
+        match &mut seen.waiting {
+            Some(waiting) => waiting.add(tally),
+            None => seen.waiting = Some(tally),
+        }
+        seen
     }
 
-    /// In the form that the authority takes, the earliest first.
+    /// Takes what is to be told now, and forgets what nothing has come of for a while.
+    pub(crate) fn due(&mut self, now: u64) -> Due {
+        let mut due = Vec::new();
+        let full = self.0.len() > MAX_KINDS;
+        self.0.retain(|kind, seen| {
+            let free = full
+                || seen
+                    .told
+                    .is_none_or(|told| told.is_new(now) || told.is_over(now));
+            let pauses = seen.told.is_some_and(|told| !told.is_over(now));
+            match seen.waiting.take_if(|_| free) {
+                Some(tally) => {
+                    due.push((kind.clone(), tally));
+                    let first = seen.told.map_or(now, |told| told.first.min(now));
+                    seen.told = Some(Told { first, last: now });
+                    !full
+                }
+                None => !full && (seen.waiting.is_some() || pauses),
+            }
+        });
+        due.sort_by_key(|(_, tally)| tally.first);
+        Due(due)
+    }
+}
+
+/// Incidents that are to be told, the earliest first.
+#[derive(Debug, Default)]
+pub(crate) struct Due(Vec<(Kind, Tally)>);
+
+impl Due {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In the form that the authority takes.
     pub(crate) fn told(&self) -> Vec<Incident> {
-        let mut told: Vec<Incident> = self
-            .0
-            .iter()
-            .map(|(kind, tally)| Incident {
-                action: kind.action.to_owned(),
-                gateway_key: kind.gateway_key.clone(),
-                agent: kind.agent.clone(),
-                provider: kind.provider.clone(),
-                provider_key: kind.provider_key.clone(),
-                model: kind.model.clone(),
-                route: kind.route.clone(),
-                reason: kind.reason.to_owned(),
-                count: tally.count,
-                first_at: Timestamp(tally.first),
-                last_at: Timestamp(tally.last),
-            })
-            .collect();
-        told.sort_by_key(|incident| incident.first_at);
-        told
+        let told = self.0.iter().map(|(kind, tally)| Incident {
+            action: kind.action.to_owned(),
+            gateway_key: kind.gateway_key.clone(),
+            agent: kind.agent.clone(),
+            provider: kind.provider.clone(),
+            provider_key: kind.provider_key.clone(),
+            model: kind.model.clone(),
+            route: kind.route.clone(),
+            reason: kind.reason.to_owned(),
+            count: tally.count,
+            first_at: Timestamp(tally.first),
+            last_at: Timestamp(tally.last),
+        });
+        told.collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
     use super::*;
+
+    /// One denial.
+    pub(crate) fn one() -> Incidents {
+        let mut incidents = Incidents::default();
+        incidents.count(kind("a", "denied_by_policy"), 1);
+        incidents
+    }
 
     fn kind(model: &str, reason: &'static str) -> Kind {
         let event = Event {
@@ -163,54 +244,114 @@ mod tests {
         })
     }
 
+    /// Model, count, first and last of all that is due.
+    fn due(incidents: &mut Incidents, now: u64) -> Vec<(Option<String>, u64, u64, u64)> {
+        let told = incidents.due(now).told().into_iter();
+        told.map(|one| (one.model, one.count, one.first_at.0, one.last_at.0))
+            .collect()
+    }
+
+    fn is(model: &str, count: u64, first: u64, last: u64) -> (Option<String>, u64, u64, u64) {
+        (Some(model.into()), count, first, last)
+    }
+
     #[test]
     fn what_is_alike_is_counted_together() {
-        let mut waiting = Incidents::default();
-        assert!(waiting.is_empty());
+        let mut incidents = Incidents::default();
+        assert!(incidents.is_empty());
         for (model, at) in [("a", 5), ("b", 3), ("a", 9), ("a", 7)] {
-            waiting.count(kind(model, "denied_by_policy"), at);
+            incidents.count(kind(model, "denied_by_policy"), at);
         }
-        let told = waiting.told();
-        let seen: Vec<_> = told
-            .iter()
-            .map(|one| {
-                (
-                    one.model.as_deref(),
-                    one.count,
-                    one.first_at.0,
-                    one.last_at.0,
-                )
-            })
-            .collect();
-        assert_eq!(seen, [(Some("b"), 1, 3, 3), (Some("a"), 3, 5, 9)]);
+        assert_eq!(due(&mut incidents, 0), [is("b", 1, 3, 3), is("a", 3, 5, 9)]);
+    }
+
+    #[test]
+    fn what_goes_on_is_told_at_once_and_then_once_a_minute() {
+        let mut incidents = Incidents::default();
+        let mut rows = Vec::new();
+        // Two requests and a flush each half a second, for ten minutes.
+        for now in (0..600_000).step_by(500) {
+            incidents.count(kind("a", "denied_by_policy"), now);
+            incidents.count(kind("a", "denied_by_policy"), now);
+            rows.extend(due(&mut incidents, now));
+        }
+        assert_eq!(rows.first(), Some(&is("a", 2, 0, 0)));
+        let new = usize::try_from(NEW_MS / 500).unwrap();
+        assert_eq!(rows.len(), new + 9, "{rows:?}");
+        assert_eq!(rows.last().map(|row| row.1), Some(240));
+        // What came since the last row is told by a later flush, without a request of that kind.
+        let pending = 2_400 - rows.iter().map(|row| row.1).sum::<u64>();
+        assert!(due(&mut incidents, 600_000).is_empty());
+        let later = due(&mut incidents, 600_000 + PAUSE_MS);
+        assert_eq!(later.len(), 1);
+        assert_eq!(later.first().map(|row| row.1), Some(pending));
+        // Then there is nothing left to tell, and it is forgotten.
+        assert!(due(&mut incidents, 600_001 + PAUSE_MS).is_empty() && !incidents.is_empty());
+        assert!(due(&mut incidents, 600_000 + 2 * PAUSE_MS).is_empty() && incidents.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_holds_nothing_up() {
+        let mut incidents = Incidents::default();
+        incidents.count(kind("a", "tag_mismatch"), 1);
+        assert_eq!(due(&mut incidents, 1_000_000).len(), 1);
+        incidents.count(kind("a", "tag_mismatch"), 2);
+        assert_eq!(due(&mut incidents, 5).len(), 1);
     }
 
     #[test]
     fn made_up_models_do_not_fill_the_log_and_nothing_goes_uncounted() {
-        let mut waiting = Incidents::default();
+        let mut incidents = Incidents::default();
+        let mut told = Vec::new();
+        // Each model is new, and a flush comes with each tenth.
         for n in 0..1_000 {
-            waiting.count(kind(&n.to_string(), "denied_by_policy"), n);
+            incidents.count(kind(&n.to_string(), "denied_by_policy"), n);
+            if n % 10 == 9 {
+                told.extend(incidents.due(10_000 + 50 * n).told());
+            }
         }
-        waiting.count(kind("0", "denied_by_policy"), 2_000);
-        waiting.count(kind("x", "tag_mismatch"), 2_001);
-        let told = waiting.told();
-        assert_eq!(told.len(), MAX_APART + 2);
+        incidents.count(kind("0", "denied_by_policy"), 2_000);
+        incidents.count(kind("x", "tag_mismatch"), 2_001);
+        told.extend(incidents.due(60_000 + PAUSE_MS).told());
         assert_eq!(told.iter().map(|one| one.count).sum::<u64>(), 1_002);
-        let rest: Vec<_> = told.iter().filter(|one| one.model.is_none()).collect();
-        assert_eq!(rest.len(), 2, "one for each reason");
+        let named = told.iter().filter(|one| one.model.is_some()).count();
+        assert_eq!(named, MAX_APART + 1, "64, and one of them again");
+        let mut rest: Vec<_> = told.iter().filter(|one| one.model.is_none()).collect();
+        rest.retain(|one| one.reason == "denied_by_policy");
+        let new = usize::try_from(NEW_MS / 500).unwrap();
+        assert!(rest.len() <= new + 2, "{rest:?}");
+        assert_eq!(
+            told.len() - named - rest.len(),
+            1,
+            "one for the other reason"
+        );
+    }
+
+    #[test]
+    fn kinds_are_not_remembered_without_bound() {
+        let mut incidents = Incidents::default();
+        for n in 0..=MAX_KINDS {
+            let mut one = kind("a", "tag_mismatch");
+            one.gateway_key = format!("gk_{n}");
+            incidents.count(one, 1);
+        }
+        assert_eq!(incidents.due(0).told().len(), MAX_KINDS + 1);
+        assert!(incidents.is_empty());
     }
 
     #[test]
     fn what_was_not_delivered_is_told_with_what_came_since() {
-        let (mut lost, mut waiting) = (Incidents::default(), Incidents::default());
-        lost.count(kind("a", "tag_mismatch"), 1);
-        lost.count(kind("b", "tag_mismatch"), 2);
-        waiting.count(kind("a", "tag_mismatch"), 3);
-        waiting.absorb(lost);
-        let mut all = Incidents::default();
-        for (model, at) in [("a", 1), ("b", 2), ("a", 3)] {
-            all.count(kind(model, "tag_mismatch"), at);
-        }
-        assert_eq!(waiting, all);
+        let mut incidents = Incidents::default();
+        incidents.count(kind("a", "tag_mismatch"), 1);
+        incidents.count(kind("b", "tag_mismatch"), 2);
+        let lost = incidents.due(0);
+        assert!(incidents.due(NEW_MS).is_empty());
+        incidents.count(kind("a", "tag_mismatch"), 3);
+        incidents.put_back(lost);
+        assert_eq!(
+            due(&mut incidents, NEW_MS),
+            [is("a", 2, 1, 3), is("b", 1, 2, 2)]
+        );
+        assert!(incidents.due(NEW_MS).is_empty());
     }
 }

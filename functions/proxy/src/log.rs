@@ -1,6 +1,6 @@
 //! The request log, group-committed: records queue in the isolate as JSON and go to the authority some time after the
 //! response, together with what the audit log is to know of them and with the renewal of leases. A crash loses the log
-//! lines younger than a flush, nothing else.
+//! lines younger than a flush, and of what the audit log is to know the last minute's ([`crate::incidents`]), nothing else.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -13,10 +13,10 @@ use lockgate_refusal::Refusal;
 use lockgate_routing::{NotReady, PassedOver};
 use lockgate_workspace::question::{DataQuestion, Records};
 use lockgate_workspace::resource::{Attempt, RequestRecord, Timestamp};
-use lockgate_workspace::{Settings, ask};
+use lockgate_workspace::{AskError, Settings, ask};
 
 use crate::admission::{self, Caller};
-use crate::incidents::{Event, Incidents, Of};
+use crate::incidents::{Due, Event, Incidents, Of};
 use crate::target::Target;
 
 /// Longest time a record waits; half a lease, where that is shorter, so that leases in use are renewed before they end.
@@ -235,6 +235,31 @@ struct Queue {
     flushing: Option<u64>,
 }
 
+impl Queue {
+    /// Takes what is to go out now: workspaces with their records and incidents.
+    fn take(&mut self, now: u64) -> Vec<(String, Vec<u8>, Due)> {
+        let mut ready = Vec::new();
+        self.waiting.retain(|workspace, waiting| {
+            let records = std::mem::take(&mut waiting.records);
+            let due = waiting.incidents.due(now);
+            if !records.is_empty() || !due.is_empty() {
+                ready.push((workspace.clone(), records, due));
+            }
+            !waiting.incidents.is_empty()
+        });
+        ready
+    }
+
+    /// Puts back what could not be told, if another try may have better luck: what the authority has refused, it would
+    /// refuse for ever.
+    fn untold(&mut self, workspace: &str, error: &AskError, incidents: Due) {
+        if matches!(error, AskError::Unreachable(_)) && !incidents.is_empty() {
+            let waiting = self.waiting.entry(workspace.to_owned()).or_default();
+            waiting.incidents.put_back(incidents);
+        }
+    }
+}
+
 thread_local! {
     static QUEUE: RefCell<Queue> = RefCell::default();
 }
@@ -275,11 +300,12 @@ async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
         lease => FLUSH_MS.min(lease / 2 + 1),
     };
     host.sleep(Duration::from_millis(wait)).await;
-    let waiting = QUEUE.with_borrow_mut(|queue| {
+    let now = host.monotonic_ms();
+    let ready = QUEUE.with_borrow_mut(|queue| {
         queue.flushing = None;
-        std::mem::take(&mut queue.waiting)
+        queue.take(now)
     });
-    for (workspace, Waiting { records, incidents }) in waiting {
+    for (workspace, records, incidents) in ready {
         let mut incidents = Some(incidents);
         for group in groups(&records) {
             match incidents.take() {
@@ -288,7 +314,7 @@ async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
                     report(&host, &settings, &workspace, group, incidents, due).await;
                 }
                 None => {
-                    let nothing = Incidents::default();
+                    let nothing = Due::default();
                     report(&host, &settings, &workspace, group, nothing, Vec::new()).await;
                 }
             }
@@ -297,14 +323,14 @@ async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
 }
 
 /// Sends one group with incidents and the first renewal in the same hop, then the other renewals. A group that cannot be
-/// delivered is given up: traffic goes before its log. Incidents wait for the next flush; they may be counted twice where
-/// only the answer was lost.
+/// delivered is given up: traffic goes before its log. Where the authority could not be reached, incidents wait for the
+/// next flush; they may be counted twice where only the answer was lost.
 async fn report<H: Host>(
     host: &H,
     settings: &Settings,
     workspace: &str,
     records: Records,
-    incidents: Incidents,
+    incidents: Due,
     due: Vec<admission::Renewal>,
 ) {
     let mut due = due.into_iter();
@@ -314,16 +340,15 @@ async fn report<H: Host>(
         incidents: incidents.told(),
         admit: first.as_ref().map(admission::Renewal::admit),
     };
-    let reported = ask(host, settings, workspace, question).await;
-    if reported.is_err() && !incidents.is_empty() {
-        QUEUE.with_borrow_mut(|queue| {
-            let waiting = queue.waiting.entry(workspace.to_owned()).or_default();
-            waiting.incidents.absorb(incidents);
-        });
-    }
-    if let (Ok(answered), Some(renewal)) = (reported, first) {
-        // A refusal has forgotten the grant; the next request finds out why.
-        let _ = renewal.take(answered.reply);
+    match (ask(host, settings, workspace, question).await, first) {
+        (Ok(answered), Some(renewal)) => {
+            // A refusal has forgotten the grant; the next request finds out why.
+            let _ = renewal.take(answered.reply);
+        }
+        (Ok(_), None) => {}
+        (Err(error), _) => {
+            QUEUE.with_borrow_mut(|queue| queue.untold(workspace, &error, incidents));
+        }
     }
     for renewal in due {
         let question = DataQuestion::Admit(renewal.admit());
@@ -353,4 +378,53 @@ fn groups(records: &[u8]) -> Vec<Records> {
         groups.push(Records::new(group));
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_workspace::question::Denial;
+
+    fn queue() -> Queue {
+        let mut queue = Queue::default();
+        let waiting = queue.waiting.entry("ws_1".into()).or_default();
+        waiting.incidents = crate::incidents::tests::one();
+        queue
+    }
+
+    /// How many incidents go out now, and how many bytes of records.
+    fn out(queue: &mut Queue, now: u64) -> Vec<(usize, usize)> {
+        let ready = queue.take(now).into_iter();
+        ready
+            .map(|(_, records, due)| (due.told().len(), records.len()))
+            .collect()
+    }
+
+    #[test]
+    fn only_what_did_not_reach_the_authority_is_told_again() {
+        let unreachable = AskError::Unreachable("it is down".into());
+        let denied = AskError::Denied(Denial::WrongKek);
+        for (error, again) in [
+            (unreachable, vec![(1, 0)]),
+            (denied, vec![]),
+            (AskError::Mismatch, vec![]),
+        ] {
+            let mut queue = queue();
+            let ready = queue.take(0);
+            for (workspace, _, incidents) in ready {
+                queue.untold(&workspace, &error, incidents);
+            }
+            assert_eq!(out(&mut queue, 1), again, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_remembered_sends_nothing_and_goes_in_time() {
+        let mut queue = queue();
+        assert_eq!(out(&mut queue, 0), [(1, 0)]);
+        assert!(out(&mut queue, 1).is_empty());
+        assert!(queue.waiting.contains_key("ws_1"));
+        assert!(out(&mut queue, 3_600_000).is_empty());
+        assert!(queue.waiting.is_empty());
+    }
 }

@@ -65,10 +65,12 @@ pub(crate) fn target<'a>(
 ) -> Result<Target<'a>, Refusal> {
     let mut to = lockgate_routing::target(caller, wanted)?;
     to.further_models = further_models;
-    match Way::of(surface, to.manifest, to.model) {
-        Some(way) => Ok(Target { to, way }),
-        None => Err(lacks(surface, &to)),
+    let way = Way::of(surface, to.manifest, to.model).ok_or_else(|| lacks(surface, &to))?;
+    // What is translated takes the one model with it.
+    if way == Way::Through {
+        lockgate_routing::further_models(caller, &to)?;
     }
+    Ok(Target { to, way })
 }
 
 fn lacks(surface: Surface, to: &lockgate_routing::Target<'_>) -> Refusal {

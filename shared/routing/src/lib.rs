@@ -11,7 +11,7 @@ mod target;
 mod words;
 
 pub use caller::Caller;
-pub use ready::{NotReady, PassedOver, Ready, Reason, ready};
+pub use ready::{NotReady, PassedOver, Ready, Reason, can_use, ready};
 pub use resolve::{Resolved, Unresolved, resolve};
-pub use target::{Names, Target, Wanted, target};
+pub use target::{Names, Target, Wanted, further_models, takes, target};
 pub use words::{readiness, refusal, warnings};

@@ -170,17 +170,32 @@ pub fn ready<'a>(
     rejected: impl Fn(&KeyPointer) -> bool,
 ) -> Result<Ready<'a>, NotReady<'a>> {
     let (hold, passed_over) = Hold::of(caller, target);
-    let mut ask = caller.policy.ask(target.judged());
-    let allowed = candidates(caller, target, hold)
-        .filter(|(place, key)| key.enabled && ask.allows(*place))
-        .map(|(_, key)| key);
-    match best(allowed, rejected) {
+    match best(allowed(caller, target, hold), rejected) {
         Some(key) => Ok(Ready { key, passed_over }),
         None => {
             let (reason, key) = why(caller, target, hold);
             Err(NotReady { reason, key, hold })
         }
     }
+}
+
+/// Whether [`ready`] would choose a key. Why it would not is not worked out, so that many targets can be asked about.
+#[must_use]
+pub fn can_use(caller: &Caller, target: &Target<'_>) -> bool {
+    let (hold, _) = Hold::of(caller, target);
+    allowed(caller, target, hold).next().is_some()
+}
+
+/// The keys that come into question, are enabled and allowed.
+fn allowed<'a>(
+    caller: &'a Caller,
+    target: &Target<'a>,
+    hold: Hold<'a>,
+) -> impl Iterator<Item = &'a Arc<KeyPointer>> {
+    let mut ask = caller.policy.ask(target.judged());
+    candidates(caller, target, hold)
+        .filter(move |(place, key)| key.enabled && ask.allows(*place))
+        .map(|(_, key)| key)
 }
 
 /// The first key that is not rejected, else the first.

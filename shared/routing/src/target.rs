@@ -7,6 +7,8 @@
 //! - A call that names no model (files, batches) goes to the provider of the route that it names, else to the one that
 //!   the header names, else to the only one that can take it. A configuration that serves no models outside its routes
 //!   lets such a call go to the providers of its targets only.
+//! - A configuration that serves no models outside its routes holds a route that is named to the models that it takes,
+//!   where its target leaves the model to the request and it takes models at all (one with a `task` alone does not).
 
 use std::cmp::Reverse;
 
@@ -91,14 +93,19 @@ pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>,
     if let Some(name) = wanted.route {
         let route = plan.and_then(|plan| Some((plan, find_route(plan, name)?)));
         let (plan, route) = route.ok_or_else(|| no_route(caller, name))?;
-        return by_route(plan, route, &wanted);
+        let target = by_route(plan, route, &wanted)?;
+        return match wanted.model {
+            Some(asked) if !plan.direct_models && leaves_its_models(route, &target, asked) => {
+                Err(not_taken(caller, route, asked))
+            }
+            _ => Ok(target),
+        };
     }
     let Some(model) = wanted.model else {
         return without_model(caller, &wanted);
     };
     if let Some(plan) = plan {
-        let fits = |route: &&Route| route.models.iter().any(|pattern| glob(pattern, model));
-        if let Some(route) = plan.routes.iter().find(fits) {
+        if let Some(route) = plan.routes.iter().find(|route| fits(route, model)) {
             return by_route(plan, route, &wanted);
         }
         if let Some(target) = by_own_model(plan, model) {
@@ -115,6 +122,51 @@ pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>,
     let resolved = resolve(model, &caller.providers)
         .map_err(|error| Refusal::new(Code::MODEL_NOT_FOUND, error.to_string()).param("model"))?;
     Ok(direct(resolved.manifest, resolved.model))
+}
+
+/// Whether some route of a configuration takes `model`.
+#[must_use]
+pub fn takes(plan: &Plan, model: &str) -> bool {
+    plan.routes.iter().any(|route| fits(route, model))
+}
+
+fn fits(route: &Route, model: &str) -> bool {
+    route.models.iter().any(|pattern| glob(pattern, model))
+}
+
+/// Whether a route that was named would pass on a model that none of its globs takes.
+fn leaves_its_models(route: &Route, target: &Target<'_>, asked: &str) -> bool {
+    let fixed = target.planned.and_then(|planned| own_model(planned));
+    fixed.is_none() && !target.model.is_empty() && !route.models.is_empty() && !fits(route, asked)
+}
+
+/// Whether a request that goes to `target` as it is may list further models, any of which the provider may take: not
+/// where the configuration in play has decided on the target, nor where it serves nothing beside its routes.
+///
+/// # Errors
+/// 404, as for a model outside the routes.
+pub fn further_models(caller: &Caller, target: &Target<'_>) -> Result<(), Refusal> {
+    let Some(plan) = caller.plan().filter(|_| target.further_models) else {
+        return Ok(());
+    };
+    let what = "what a request lists in `models`";
+    let mut refusal = if !plan.direct_models {
+        outside(caller, plan, what)
+    } else if target.planned.is_some() {
+        let name = configuration(caller);
+        let message = format!(
+            "Configuration `{name}` decides itself where `{}` goes, and not to {what}.",
+            target.route.unwrap_or(target.model)
+        );
+        Refusal::new(Code::MODEL_NOT_FOUND, message)
+    } else {
+        return Ok(());
+    };
+    refusal.route = target.route.map(str::to_owned);
+    Err(refusal
+        .param("models")
+        .provider(target.manifest.slug)
+        .remedy("Leave `models` out and name one model."))
 }
 
 fn direct<'a>(manifest: &'static Manifest, model: &'a str) -> Target<'a> {
@@ -171,8 +223,7 @@ fn by_route<'a>(
             .route(&route.name)
             .remedy("Give it a target whose provider is among its `allow_providers`."));
     };
-    let own = planned.model.as_deref().filter(|model| !model.is_empty());
-    let model = match (wanted.names, own, wanted.model) {
+    let model = match (wanted.names, own_model(planned), wanted.model) {
         (Names::Never, ..) => "",
         (_, Some(model), _) => model,
         (_, None, Some(asked)) => at(manifest, asked),
@@ -195,6 +246,11 @@ fn by_route<'a>(
         further_models: false,
         planned: Some(planned),
     })
+}
+
+/// The model that a target decides on.
+fn own_model(planned: &PlanTarget) -> Option<&str> {
+    planned.model.as_deref().filter(|model| !model.is_empty())
 }
 
 /// A configuration with targets and no routes serves each target under its own model.
@@ -306,9 +362,28 @@ fn no_route(caller: &Caller, name: &str) -> Refusal {
     Refusal::new(Code::ROUTE_NOT_FOUND, message).remedy(remedy)
 }
 
+/// The name of the configuration in play.
+fn configuration(caller: &Caller) -> &str {
+    caller.configuration().map_or("", |live| live.name.as_str())
+}
+
+/// A route was named with a model that it does not take, and the configuration serves nothing outside its routes.
+fn not_taken(caller: &Caller, route: &Route, asked: &str) -> Refusal {
+    let message = format!(
+        "Configuration `{}` serves model `{}` not by the route {}, and nothing beside its routes.",
+        configuration(caller),
+        shown(asked),
+        described(route)
+    );
+    Refusal::new(Code::MODEL_NOT_FOUND, message)
+        .route(&route.name)
+        .param("model")
+        .remedy("Name a model that the route takes, or no route.")
+}
+
 /// The configuration serves nothing outside its routes, and `what` is outside.
 fn outside(caller: &Caller, plan: &Plan, what: &str) -> Refusal {
-    let name = caller.configuration().map_or("", |live| live.name.as_str());
+    let name = configuration(caller);
     let has = if plan.routes.is_empty() {
         "no routes".to_owned()
     } else {
@@ -324,22 +399,20 @@ fn outside(caller: &Caller, plan: &Plan, what: &str) -> Refusal {
 
 /// The routes with what they take, for a message.
 fn routes(plan: &Plan) -> String {
-    let mut listed: Vec<String> = plan
-        .routes
-        .iter()
-        .take(LISTED)
-        .map(|route| {
-            let task = route.task.iter().map(|task| format!("task {task}"));
-            let takes: Vec<String> = route.models.iter().cloned().chain(task).collect();
-            if takes.is_empty() {
-                format!("`{}`", route.name)
-            } else {
-                format!("`{}` ({})", route.name, takes.join(", "))
-            }
-        })
-        .collect();
+    let mut listed: Vec<String> = plan.routes.iter().take(LISTED).map(described).collect();
     if plan.routes.len() > LISTED {
         listed.push(format!("{} more", plan.routes.len() - LISTED));
     }
     format!("the routes {}", listed.join(", "))
+}
+
+/// A route with what it takes, for a message.
+fn described(route: &Route) -> String {
+    let task = route.task.iter().map(|task| format!("task {task}"));
+    let takes: Vec<String> = route.models.iter().cloned().chain(task).collect();
+    if takes.is_empty() {
+        format!("`{}`", route.name)
+    } else {
+        format!("`{}` ({})", route.name, takes.join(", "))
+    }
 }

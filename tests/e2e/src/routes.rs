@@ -16,6 +16,8 @@ pub(crate) fn cases() -> Vec<Case> {
         targets_without_routes,
         what_is_not_enforced,
         bound_and_default,
+        no_way_past_the_routes,
+        what_globs_take_is_listed,
     ]
 }
 
@@ -252,4 +254,87 @@ fn bound_and_default(env: &Env) {
         &json!({"name": "x", "agent": "app", "configuration": "nobody"}),
     );
     assert!(matches!(reply.status, 400 | 404), "{}", reply.text());
+}
+
+/// What leaves its model to the request, behind globs.
+const OPEN_TARGETS: &str = "providers:
+  targets:
+    - { id: any, provider: openai }
+    - { id: main, provider: openai, model: gpt-4o }
+routes:
+  - { name: chat, match: { models: [\"gpt-4o*\"] }, targets: [{ target: any }] }
+  - { name: fixed, match: { models: [fixed] }, targets: [{ target: main }] }
+";
+
+fn no_way_past_the_routes(env: &Env) {
+    let scene = furnished(env);
+    std::thread::scope(|scope| {
+        scope.spawn(|| live(&scene, "c", OPEN_TARGETS));
+        scene.create("agents", &agent("app", &["anything"]));
+    });
+    let key = scene.gateway_key("app", &json!({"configuration": "c"}));
+    let by = |model: &str| chat(&key, model).header("lockgate-route", "chat");
+    assert_eq!(went(&scene, by("gpt-4o-mini")).2, "gpt-4o-mini");
+    scene.mock.clear();
+    // A route that is named serves what it takes, not every model of its provider.
+    let error = by("o1-pro")
+        .run(scene.gateway.url())
+        .refusal(404, "model_not_found");
+    says(&error["message"], &["c", "chat", "o1-pro"]);
+    assert_eq!(error["lockgate"]["route"], "chat", "{error}");
+    // Further models, of which the provider might take any.
+    let further = |model: &str| {
+        let body = json!({"model": model, "models": ["openai/o1-pro"], "messages": [{"role": "user", "content": "x"}]});
+        Call::post("/v1/chat/completions").bearer(&key).json(&body)
+    };
+    for model in ["gpt-4o", "fixed"] {
+        let error = further(model)
+            .run(scene.gateway.url())
+            .refusal(404, "model_not_found");
+        assert_eq!(error["param"], "models", "{error}");
+    }
+    assert!(scene.mock.requests().is_empty());
+    let open = format!("{OPEN_TARGETS}gateway: {{ direct_models: allow }}\n");
+    put(&scene, "c", &open).expect(200);
+    apply(&scene, "c", 1).expect(200);
+    further("fixed")
+        .run(scene.gateway.url())
+        .refusal(404, "model_not_found");
+    assert_eq!(went(&scene, by("o1-pro")).2, "o1-pro");
+    assert_eq!(went(&scene, further("openai/gpt-4.1")).2, "gpt-4.1");
+}
+
+fn what_globs_take_is_listed(env: &Env) {
+    let scene = furnished(env);
+    std::thread::scope(|scope| {
+        scope.spawn(|| live(&scene, "c", OPEN_TARGETS));
+        scene.create("agents", &agent("app", &["anything"]));
+    });
+    let key = scene.gateway_key("app", &json!({"configuration": "c"}));
+    let list = Call::get("/v1/models")
+        .bearer(&key)
+        .run(scene.gateway.url())
+        .expect(200)
+        .json();
+    let ids: Vec<String> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| text(&one["id"]))
+        .collect();
+    for id in ["fixed", "gpt-4o", "gpt-4o-mini"] {
+        assert!(ids.iter().any(|one| one == id), "{id}: {ids:?}");
+        Call::get(&format!("/v1/models/{id}"))
+            .bearer(&key)
+            .run(scene.gateway.url())
+            .expect(200);
+    }
+    for id in &ids {
+        assert!(id == "fixed" || id.starts_with("gpt-4o"), "{ids:?}");
+        went(&scene, chat(&key, id));
+    }
+    Call::get("/v1/models/claude-sonnet-4-5")
+        .bearer(&key)
+        .run(scene.gateway.url())
+        .refusal(404, "model_not_found");
 }

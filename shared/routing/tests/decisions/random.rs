@@ -230,6 +230,7 @@ proptest! {
         let target = targeted(&caller, &wanted);
         prop_assert_eq!(target.manifest.slug, "openai");
         let decided = ready(&caller, &target).map(|ready| ready.key.name.clone()).map_err(|no| no.reason);
+        prop_assert_eq!(lockgate_routing::can_use(&caller, &target), decided.is_ok());
         prop_assert_eq!(decided, restated(&caller, &target, named.as_deref()));
     }
 }

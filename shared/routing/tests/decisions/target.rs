@@ -269,3 +269,96 @@ fn a_call_without_a_model_goes_where_it_can() {
     };
     assert_eq!(goes(&closed, &routed), "chat: anthropic ");
 }
+
+#[test]
+fn a_named_route_passes_on_no_model_that_it_does_not_take() {
+    let mut plan = plan();
+    plan.targets[0].model = Some(String::new());
+    plan.routes[0].task = Some("talk".into());
+    let by = |plan: &Plan, route, model| {
+        let wanted = Wanted {
+            route: Some(route),
+            ..asks(model)
+        };
+        goes(&caller(plan.clone()), &wanted)
+    };
+    for name in ["chat", "talk"] {
+        assert_eq!(by(&plan, name, "gpt-4o"), "chat: openai gpt-4o");
+        assert_eq!(by(&plan, name, "chat-x"), "chat: openai chat-x");
+        // What another route takes, this one does not.
+        for model in ["o1-pro", "openai/gpt-4o", "claude-9"] {
+            assert_eq!(by(&plan, name, model), "model_not_found", "{model}");
+        }
+        assert_eq!(by(&plan, name, ""), "invalid_request");
+    }
+    let closed = caller(plan.clone());
+    let wanted = Wanted {
+        route: Some("chat"),
+        ..asks("o1-pro")
+    };
+    let error = lockgate_routing::target(&closed, &wanted).unwrap_err();
+    assert_eq!(error.route.as_deref(), Some("chat"));
+    for said in [
+        "`support`",
+        "`o1-pro`",
+        "`chat` (gpt-4o, chat-*, task talk)",
+    ] {
+        assert!(error.message.contains(said), "{}", error.message);
+    }
+    // A call without a place for a model goes on.
+    let files = Wanted {
+        names: Names::Never,
+        model: None,
+        ..wanted
+    };
+    assert_eq!(goes(&closed, &files), "chat: openai ");
+    // A route that takes no models is there to be named, and a target's own model is no matter of the request's.
+    assert_eq!(
+        by(&plan, "review", "o1-pro"),
+        "policy-review: anthropic o1-pro"
+    );
+    plan.targets[0].model = Some("gpt-4o".into());
+    assert_eq!(by(&plan, "chat", "o1-pro"), "chat: openai gpt-4o");
+    plan.targets[0].model = None;
+    assert_eq!(by(&plan, "chat", "o1-pro"), "model_not_found");
+    plan.direct_models = true;
+    assert_eq!(by(&plan, "chat", "o1-pro"), "chat: openai o1-pro");
+}
+
+#[test]
+fn further_models_are_no_way_past_a_configuration() {
+    let further = |caller: &Caller, model: &str, listed: bool| {
+        let mut to = lockgate_routing::target(caller, &asks(model)).unwrap();
+        to.further_models = listed;
+        lockgate_routing::further_models(caller, &to).map_err(|refusal| {
+            assert_eq!(refusal.code.text, "model_not_found");
+            assert_eq!(refusal.param.as_deref(), Some("models"));
+            assert!(refusal.message.contains("`support`"), "{}", refusal.message);
+            refusal.route.clone()
+        })
+    };
+    let chat = Err(Some("chat".to_owned()));
+    let mut plan = plan();
+    let closed = caller(plan.clone());
+    assert_eq!(further(&closed, "gpt-4o", true), chat);
+    assert_eq!(further(&closed, "gpt-4o", false), Ok(()));
+    plan.direct_models = true;
+    let open = caller(plan.clone());
+    assert_eq!(further(&open, "gpt-4o", true), chat);
+    assert_eq!(further(&open, "o1-pro", true), Ok(()));
+    plan.routes.clear();
+    assert_eq!(further(&caller(plan), "gpt-4o", true), Err(None));
+    let free = World::empty().key(key("openai", "o")).caller();
+    assert_eq!(further(&free, "gpt-4o", true), Ok(()));
+}
+
+#[test]
+fn what_some_route_takes_is_told() {
+    let plan = plan();
+    for model in ["gpt-4o", "chat-x", "claude-9"] {
+        assert!(lockgate_routing::takes(&plan, model), "{model}");
+    }
+    for model in ["gpt-4o-mini", "review", ""] {
+        assert!(!lockgate_routing::takes(&plan, model), "{model}");
+    }
+}
