@@ -131,8 +131,8 @@ async fn forward<H: Host>(
     draft: &Draft,
 ) -> Result<Answer<H>, Refusal> {
     let call = request.call;
-    let provider = request.headers.get("lockgate-provider");
-    let route = request.headers.get("lockgate-route");
+    let provider = surface::named(request.headers, "lockgate-provider")?;
+    let route = surface::named(request.headers, "lockgate-route")?;
     // What routing or translation needs is read; the rest is passed on as it arrives.
     let (payload, unread) = match call.body {
         BodyKind::None => (None, None),
@@ -148,7 +148,8 @@ async fn forward<H: Host>(
     let ask = match &payload {
         Some(payload) => {
             let kind = request.headers.get("content-type");
-            Ask::read(payload.as_ref(), &call, kind.as_deref())?
+            let told = provider.is_some() || route.is_some();
+            Ask::read(payload.as_ref(), &call, kind.as_deref(), told)?
         }
         None => Ask::unread(),
     };
@@ -190,7 +191,9 @@ async fn forward<H: Host>(
         }
     };
     let whole = match &payload {
-        Some(payload) if target.way != Way::Through => ask.completed(&target, payload.as_ref()),
+        Some(payload) if target.way != Way::Through => {
+            ask.completed(target.model, payload.as_ref())
+        }
         _ => Cow::default(),
     };
     let body = std::str::from_utf8(&whole).unwrap_or_default();
@@ -242,7 +245,7 @@ async fn forward<H: Host>(
                 model: Some(target.model).filter(|model| !model.is_empty()),
             },
             body: match (&payload, unread) {
-                (Some(payload), _) => match ask.rewritten(&target, payload.as_ref()) {
+                (Some(payload), _) => match ask.rewritten(target.model, payload.as_ref())? {
                     Some(bytes) => OutboundBody::Bytes(bytes),
                     None => OutboundBody::Payload(payload.clone()),
                 },

@@ -13,6 +13,10 @@ use memchr::memchr2;
 
 /// Containers within containers that are read; as much as `serde_json` takes.
 pub(crate) const MAX_DEPTH: u32 = 127;
+/// Characters of a model's name.
+pub(crate) const MAX_MODEL: usize = 256;
+/// Bytes of the longest way to write a character in JSON: two escapes, `\ud83d\ude00`.
+const LONGEST: usize = 12;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,9 @@ pub(crate) enum SkimError {
     Unexpected(usize),
     TooDeep(usize),
     Repeated(&'static str),
+    /// A key that only some readers take for `model`.
+    Alike(String),
+    TooLong,
     NotText(&'static str),
 }
 
@@ -55,6 +62,11 @@ impl fmt::Display for SkimError {
                 )
             }
             Self::Repeated(name) => write!(f, "the field `{name}` stands twice"),
+            Self::Alike(name) => write!(
+                f,
+                "the field `{name}` would be read as `model` by some providers"
+            ),
+            Self::TooLong => write!(f, "`model` has more than {MAX_MODEL} characters"),
             Self::NotText(name) => write!(f, "the field `{name}` is not a string"),
         }
     }
@@ -96,7 +108,9 @@ pub(crate) fn skim(body: &[u8]) -> Result<Skimmed<'_>, SkimError> {
         scan.token()?;
         let start = scan.at;
         scan.value()?;
-        match &*unescaped(text, key) {
+        let key_at = key.start;
+        let key = unescaped(text, key).ok_or(SkimError::Unexpected(key_at))?;
+        match &*key {
             "model" => {
                 if std::mem::replace(&mut saw_model, true) {
                     return Err(SkimError::Repeated("model"));
@@ -104,16 +118,22 @@ pub(crate) fn skim(body: &[u8]) -> Result<Skimmed<'_>, SkimError> {
                 if body.get(start) != Some(&b'"') {
                     return Err(SkimError::NotText("model"));
                 }
-                found.model = Some(unescaped(text, start + 1..scan.at - 1));
+                let inner = start + 1..scan.at - 1;
+                if inner.len() > MAX_MODEL * LONGEST {
+                    return Err(SkimError::TooLong);
+                }
+                found.model = Some(unescaped(text, inner).ok_or(SkimError::Unexpected(start))?);
                 found.model_at = start..scan.at;
             }
-            "models" => found.models = true,
             "stream" => {
                 if std::mem::replace(&mut saw_stream, true) {
                     return Err(SkimError::Repeated("stream"));
                 }
                 found.stream = body.get(start..scan.at) == Some(b"true");
             }
+            _ if reads_as(&key, "model") => return Err(SkimError::Alike(key.into_owned())),
+            // Whoever does not read it so has one model to take, which policy is then stricter about than it has to be.
+            _ if reads_as(&key, "models") => found.models = true,
             _ => {}
         }
         match scan.token()? {
@@ -129,14 +149,26 @@ pub(crate) fn skim(body: &[u8]) -> Result<Skimmed<'_>, SkimError> {
     }
 }
 
-/// The text of a string without its quotes; escapes are rare and then decoded by `serde_json`.
-fn unescaped(text: &str, inner: Range<usize>) -> Cow<'_, str> {
-    let raw = text.get(inner.clone()).unwrap_or_default();
+/// Whether a reader that makes nothing of letter case, as Go's and Jackson's can be, takes `name` for `wanted`, which is
+/// lower case. U+017F and U+212A are the two that fold to letters of ASCII.
+pub(crate) fn reads_as(name: &str, wanted: &str) -> bool {
+    let fold = |c: char| match c {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        c => c.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(wanted.chars())
+}
+
+/// The text of a string without its quotes; escapes are rare and then decoded by `serde_json`. `None` where they are
+/// wrong: each reader makes something else of them.
+fn unescaped(text: &str, inner: Range<usize>) -> Option<Cow<'_, str>> {
+    let raw = text.get(inner.clone())?;
     if !raw.contains('\\') {
-        return Cow::Borrowed(raw);
+        return Some(Cow::Borrowed(raw));
     }
-    let quoted = text.get(inner.start - 1..inner.end + 1).unwrap_or("\"\"");
-    Cow::Owned(serde_json::from_str(quoted).unwrap_or_default())
+    let quoted = text.get(inner.start - 1..inner.end + 1)?;
+    serde_json::from_str(quoted).ok().map(Cow::Owned)
 }
 
 struct Scan<'a> {
@@ -272,7 +304,7 @@ mod tests {
             pretty: bool,
         ) {
             let mut object: Map<String, Value> = fields.into_iter().collect();
-            object.remove("model");
+            object.retain(|key, _| !reads_as(key, "model"));
             object.remove("stream");
             if let Some(model) = &model {
                 object.insert("model".into(), model.clone().into());
@@ -310,6 +342,12 @@ mod tests {
         let models = |text: &str| skim(text.as_bytes()).unwrap().models;
         assert!(models(r#"{"model":"a","models":["b"]}"#));
         assert!(models(r#"{"mod\u0065ls":[],"model":"a"}"#));
+        for alike in ["Models", "MODELS", "modelſ", r"model\u017f"] {
+            assert!(
+                models(&format!(r#"{{"model":"a","{alike}":["b"]}}"#)),
+                "{alike}"
+            );
+        }
         assert!(!models(
             r#"{"model":"models","a":{"models":["b"]},"b":"models"}"#
         ));
@@ -331,6 +369,22 @@ mod tests {
         assert_eq!(
             error("{\"model\":\"a\",\"mod\\u0065l\":\"b\"}"),
             SkimError::Repeated("model")
+        );
+        for (written, read) in [
+            ("Model", "Model"),
+            ("MODEL", "MODEL"),
+            (r"\u004dodel", "Model"),
+        ] {
+            let alike = SkimError::Alike(read.to_owned());
+            assert_eq!(error(&format!(r#"{{"model":"a","{written}":"b"}}"#)), alike);
+            assert_eq!(error(&format!(r#"{{"{written}":1,"model":"a"}}"#)), alike);
+        }
+        assert_eq!(error(r#"{"mod\el":"b"}"#), SkimError::Unexpected(2));
+        assert_eq!(error(r#"{"model":"\ud800"}"#), SkimError::Unexpected(9));
+        let long = "m".repeat(MAX_MODEL * LONGEST + 1);
+        assert_eq!(
+            error(&format!(r#"{{"model":"{long}"}}"#)),
+            SkimError::TooLong
         );
         assert_eq!(error("{\"model\":1}"), SkimError::NotText("model"));
         assert_eq!(error("{\"a\":[}]}"), SkimError::Unexpected(6));

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use lockgate_host::Headers;
-use lockgate_refusal::{Code, Refusal};
+use lockgate_refusal::{Code, Refusal, shown};
 use lockgate_routing::Names;
 
 use crate::endpoint::{BodyKind, Call};
 use crate::form;
-use crate::skim::{SkimError, skim};
-use crate::target::Target;
+use crate::skim::{MAX_MODEL, SkimError, skim};
+
+/// Bytes of a header that names a route or a provider.
+const MAX_NAME: usize = 256;
 
 /// The gateway key, from whichever header the client's SDK puts it in.
 pub(crate) fn gateway_key<H: Headers>(headers: &H) -> Result<Cow<'_, str>, Refusal> {
@@ -48,6 +50,22 @@ pub(crate) fn check_length<H: Headers>(headers: &H, limit: usize) -> Result<(), 
     }
 }
 
+/// The header that names a route or a provider, which is lower case.
+pub(crate) fn named<'h, H: Headers>(
+    headers: &'h H,
+    name: &'static str,
+) -> Result<Option<Cow<'h, str>>, Refusal> {
+    match headers.get(name) {
+        Some(value) if value.len() > MAX_NAME => Err(Refusal::new(
+            Code::INVALID_REQUEST,
+            format!("The header `{name}` has more than {MAX_NAME} bytes."),
+        )
+        .param(name)
+        .remedy("Send a name that this workspace has.")),
+        value => Ok(value),
+    }
+}
+
 /// A request, read as far as routing needs.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
@@ -71,8 +89,8 @@ enum ModelAt {
     Absent(usize),
     /// A field of a form.
     Form(Range<usize>),
-    /// The body was not read.
-    Unread,
+    /// It does not, and there is no place to put it.
+    Nowhere,
 }
 
 impl<'a> Ask<'a> {
@@ -81,29 +99,42 @@ impl<'a> Ask<'a> {
         Self {
             model: None,
             names: Names::Never,
-            model_at: ModelAt::Unread,
+            model_at: ModelAt::Nowhere,
             further_models: false,
             stream: false,
         }
     }
 
-    /// Reads the body of a call.
+    /// Reads the body of a call; `told` is whether a header names the route or the provider.
     pub(crate) fn read(
         body: &'a [u8],
         call: &Call<'a>,
         content_type: Option<&str>,
+        told: bool,
     ) -> Result<Self, Refusal> {
         let ask = if call.body == BodyKind::Form {
-            Self::form(body, content_type.unwrap_or_default())?
+            Self::form(body, content_type.unwrap_or_default(), told)?
         } else {
             Self::json(body)?
         };
         // The path's word counts, as at Azure itself.
         let model = call.deployment.map(Cow::Borrowed).or(ask.model);
         let model = model.filter(|model| !model.is_empty());
+        // A name is at most a few hundred bytes, whatever is made of it from here on.
+        if model
+            .as_deref()
+            .is_some_and(|model| model.chars().nth(MAX_MODEL).is_some())
+        {
+            let message = SkimError::TooLong.to_string();
+            return Err(Refusal::new(
+                Code::INVALID_REQUEST,
+                format!("The request cannot be read: {message}."),
+            )
+            .param("model"));
+        }
         let names = match call.body {
             BodyKind::JsonMaybe => Names::Maybe,
-            _ => Names::Always,
+            _ => ask.names,
         };
         Ok(Self {
             model,
@@ -115,14 +146,20 @@ impl<'a> Ask<'a> {
     fn json(body: &'a [u8]) -> Result<Self, Refusal> {
         let skimmed = skim(body).map_err(|error| {
             let code = match error {
-                SkimError::NotText(_) | SkimError::Repeated(_) | SkimError::NotAnObject => {
-                    Code::INVALID_REQUEST
-                }
+                SkimError::NotText(_)
+                | SkimError::Repeated(_)
+                | SkimError::Alike(_)
+                | SkimError::TooLong
+                | SkimError::NotAnObject => Code::INVALID_REQUEST,
                 _ => Code::INVALID_JSON,
             };
             let refusal = Refusal::new(code, format!("The request body cannot be read: {error}."));
             match error {
                 SkimError::NotText(name) | SkimError::Repeated(name) => refusal.param(name),
+                SkimError::Alike(name) => refusal
+                    .param(name)
+                    .remedy("Leave it out, or spell it `model`."),
+                SkimError::TooLong => refusal.param("model"),
                 _ => refusal,
             }
         })?;
@@ -141,23 +178,22 @@ impl<'a> Ask<'a> {
         })
     }
 
-    fn form(body: &'a [u8], content_type: &str) -> Result<Self, Refusal> {
-        let at = form::model(content_type, body).map_err(|form::Repeated| {
-            Refusal::new(
-                Code::INVALID_REQUEST,
-                "The form has more than one field `model`.",
-            )
-            .param("model")
-            .remedy("Send one.")
+    fn form(body: &'a [u8], content_type: &str, told: bool) -> Result<Self, Refusal> {
+        let at = form::model(content_type, body).map_err(|unclear| {
+            Refusal::new(Code::INVALID_REQUEST, unclear.to_string())
+                .param(unclear.param())
+                .remedy(unclear.remedy())
         })?;
-        let at = at.ok_or_else(|| {
-            Refusal::new(
-                Code::INVALID_REQUEST,
-                "The request is no form with a field `model`.",
-            )
-            .param("model")
-            .remedy("Send `multipart/form-data` with a field `model`, or name the provider in the header `lockgate-provider`.")
-        })?;
+        let Some(at) = at else {
+            if told {
+                return Ok(Self {
+                    names: Names::Maybe,
+                    ..Self::unread()
+                });
+            }
+            return Err(no_field()
+                .remedy("Send `multipart/form-data` with a field `model`, or name the provider in the header `lockgate-provider` or the route in `lockgate-route`."));
+        };
         let model = body
             .get(at.clone())
             .and_then(|value| std::str::from_utf8(value).ok())
@@ -171,25 +207,27 @@ impl<'a> Ask<'a> {
         })
     }
 
-    /// The body with the model as the provider knows it; `None` where it stands there already, or there is none.
-    pub(crate) fn rewritten(&self, target: &Target<'_>, body: &[u8]) -> Option<Vec<u8>> {
-        if target.model.is_empty() || self.model.as_deref() == Some(target.model) && self.stands() {
-            return None;
+    /// The body with `model`, as the provider knows it; `None` where it stands there already, or there is none.
+    ///
+    /// # Errors
+    /// There is one, and no place for it.
+    pub(crate) fn rewritten(&self, model: &str, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+        if model.is_empty() {
+            return Ok(None);
         }
-        self.with_model(target.model, body)
+        if self.model_at == ModelAt::Nowhere {
+            return Err(no_field().remedy(format!(
+                "Send `multipart/form-data` with a field `model`, whose value `{}` then replaces.",
+                shown(model)
+            )));
+        }
+        Ok(self.with_model(model, body))
     }
 
-    /// The body with the path's or the route's model in it where it has none itself, for those who read all of it.
-    pub(crate) fn completed<'b>(&self, target: &Target<'_>, body: &'b [u8]) -> Cow<'b, [u8]> {
-        if self.model.is_some() && self.stands() {
-            return Cow::Borrowed(body);
-        }
-        self.with_model(self.model.as_deref().unwrap_or(target.model), body)
+    /// The body with the path's model or else `model`, the target's, in it where it has another or none, for those who read all of it.
+    pub(crate) fn completed<'b>(&self, model: &str, body: &'b [u8]) -> Cow<'b, [u8]> {
+        self.with_model(self.model.as_deref().unwrap_or(model), body)
             .map_or(Cow::Borrowed(body), Cow::Owned)
-    }
-
-    fn stands(&self) -> bool {
-        matches!(self.model_at, ModelAt::Json(_) | ModelAt::Form(_))
     }
 
     /// The body with the model's value changed to `model` and nothing else; `None` where it stands there already.
@@ -197,11 +235,11 @@ impl<'a> Ask<'a> {
         let quoted = || serde_json::to_vec(model).ok();
         let (at, value) = match &self.model_at {
             ModelAt::Json(at) => {
-                let value = quoted()?;
-                if body.get(at.clone()) == Some(&value) {
+                let text = body.get(at.start + 1..at.end.checked_sub(1)?)?;
+                if text == model.as_bytes() && !model.contains('\\') {
                     return None;
                 }
-                (at.clone(), value)
+                (at.clone(), quoted()?)
             }
             ModelAt::Absent(at) => {
                 let rest = body.get(*at..).unwrap_or_default();
@@ -209,13 +247,22 @@ impl<'a> Ask<'a> {
                 let comma: &[u8] = if empty { b"" } else { b"," };
                 (*at..*at, [&b"\"model\":"[..], &quoted()?, comma].concat())
             }
+            ModelAt::Form(at) if body.get(at.clone()) == Some(model.as_bytes()) => return None,
             ModelAt::Form(at) => (at.clone(), model.as_bytes().to_vec()),
-            ModelAt::Unread => return None,
+            ModelAt::Nowhere => return None,
         };
         let before = body.get(..at.start)?;
         let after = body.get(at.end..)?;
         Some([before, &value, after].concat())
     }
+}
+
+fn no_field() -> Refusal {
+    Refusal::new(
+        Code::INVALID_REQUEST,
+        "The request is no form with a field `model`.",
+    )
+    .param("model")
 }
 
 #[cfg(test)]
@@ -237,7 +284,13 @@ mod tests {
     #[test]
     fn only_the_models_value_changes() {
         let with = |body: &str, deployment| {
-            let ask = Ask::read(body.as_bytes(), &call(BodyKind::Json, deployment), None).unwrap();
+            let ask = Ask::read(
+                body.as_bytes(),
+                &call(BodyKind::Json, deployment),
+                None,
+                false,
+            )
+            .unwrap();
             let out = ask.with_model("new", body.as_bytes());
             out.map(|out| String::from_utf8(out).unwrap())
         };
@@ -256,14 +309,98 @@ mod tests {
     #[test]
     fn the_paths_model_counts() {
         let body = b"{\"model\":\"x\"}";
-        let ask = Ask::read(body, &call(BodyKind::Json, Some("d")), None).unwrap();
+        let ask = Ask::read(body, &call(BodyKind::Json, Some("d")), None, false).unwrap();
         assert_eq!(ask.model.as_deref(), Some("d"));
         for (body, names) in [
             (BodyKind::Json, Names::Always),
             (BodyKind::JsonMaybe, Names::Maybe),
         ] {
-            let ask = Ask::read(b"{\"model\":\"\"}", &call(body, None), None).unwrap();
+            let ask = Ask::read(b"{\"model\":\"\"}", &call(body, None), None, false).unwrap();
             assert_eq!((ask.model, ask.names), (None, names));
         }
+    }
+
+    #[test]
+    fn what_is_sent_is_what_was_judged() {
+        let call = call(BodyKind::Json, Some("gpt-4o-mini"));
+        for body in [
+            r#"{"model":"o1-pro"}"#,
+            r#"{"model":""}"#,
+            r#"{"model":"gpt\u002d4o-mini"}"#,
+            "{}",
+        ] {
+            let ask = Ask::read(body.as_bytes(), &call, None, false).unwrap();
+            let judged = ask.model.as_deref().unwrap();
+            let sent = ask.rewritten(judged, body.as_bytes()).unwrap().unwrap();
+            assert_eq!(sent, br#"{"model":"gpt-4o-mini"}"#, "{body}");
+            let whole = ask.completed("other", body.as_bytes());
+            assert_eq!(*whole, *sent, "{body}");
+        }
+        let body = br#"{"model":"gpt-4o-mini"}"#;
+        let ask = Ask::read(body, &call, None, false).unwrap();
+        assert_eq!(ask.rewritten("gpt-4o-mini", body).unwrap(), None);
+        assert_eq!(ask.rewritten("", body).unwrap(), None);
+        // The same bytes are not always the same text.
+        let body = br#"{"model":"a\nb"}"#;
+        let ask = Ask::read(body, &call, None, false).unwrap();
+        let sent = ask.rewritten(r"a\nb", body).unwrap().unwrap();
+        assert_eq!(sent, br#"{"model":"a\\nb"}"#);
+    }
+
+    const FORM: &str = "multipart/form-data; boundary=X";
+
+    fn form(name: &str, value: &str) -> String {
+        format!(
+            "--X\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n--X--\r\n"
+        )
+    }
+
+    #[test]
+    fn the_paths_model_stands_in_the_form_that_is_sent() {
+        let call = call(BodyKind::Form, Some("whisper-1"));
+        let body = form("model", "other");
+        let ask = Ask::read(body.as_bytes(), &call, Some(FORM), false).unwrap();
+        let sent = ask.rewritten("whisper-1", body.as_bytes()).unwrap();
+        assert_eq!(sent.unwrap(), form("model", "whisper-1").as_bytes());
+        let body = form("model", "whisper-1");
+        let ask = Ask::read(body.as_bytes(), &call, Some(FORM), false).unwrap();
+        assert_eq!(ask.rewritten("whisper-1", body.as_bytes()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_form_without_a_model_needs_a_header_and_takes_no_model() {
+        let call = call(BodyKind::Form, None);
+        let body = form("file", "x");
+        let read = |told| Ask::read(body.as_bytes(), &call, Some(FORM), told);
+        let refusal = read(false).unwrap_err();
+        assert_eq!(refusal.code.text, "invalid_request");
+        let ask = read(true).unwrap();
+        assert_eq!((ask.model.as_deref(), ask.names), (None, Names::Maybe));
+        assert_eq!(ask.rewritten("", body.as_bytes()).unwrap(), None);
+        let refusal = ask.rewritten("whisper-1", body.as_bytes()).unwrap_err();
+        assert_eq!(refusal.code.text, "invalid_request");
+    }
+
+    #[test]
+    fn names_have_a_limit() {
+        let read = |model: &str, deployment| {
+            let body = format!("{{\"model\":\"{model}\"}}");
+            let call = call(BodyKind::Json, deployment);
+            Ask::read(body.as_bytes(), &call, None, false).map(|_| ())
+        };
+        let (most, over) = ("😀".repeat(256), "é".repeat(257));
+        read(&most, None).unwrap();
+        for refusal in [
+            read(&over, None).unwrap_err(),
+            read(&"m".repeat(10_000), None).unwrap_err(),
+            read("m", Some(&over)).unwrap_err(),
+        ] {
+            assert_eq!(refusal.code.text, "invalid_request");
+            assert!(refusal.message.contains("256"), "{}", refusal.message);
+        }
+        let over = form("model", &over);
+        let call = call(BodyKind::Form, None);
+        let refusal = Ask::read(over.as_bytes(), &call, Some(FORM), false).unwrap_err();
+        assert!(refusal.message.contains("256"), "{}", refusal.message);
     }
 }

@@ -17,6 +17,7 @@ mod configurations;
 mod consistency;
 mod dialect_sdks;
 mod dialects;
+mod disguises;
 mod errors;
 mod gateway;
 mod health;
@@ -75,6 +76,7 @@ fn cases() -> Vec<Case> {
         surfaces::cases(),
         access::cases(),
         roles::cases(),
+        disguises::cases(),
         tags::cases(),
         simulate::cases(),
         pins::cases(),
