@@ -29,11 +29,17 @@ const MAX_ROWS: u32 = 1_001;
 
 /// JSON as the log keeps it, and as its hash covers it: members sorted by name, no spaces.
 fn text(value: &serde_json::Value) -> String {
-    let text = value.to_string();
+    let text = sorted(value.clone());
     if text.len() <= MAX_TEXT {
         return text;
     }
-    json!({ "left_out": digest(&text) }).to_string()
+    sorted(json!({ "left_out": digest(&text) }))
+}
+
+/// Sorts whatever features of `serde_json` some other crate asks for.
+fn sorted(mut value: serde_json::Value) -> String {
+    value.sort_all_objects();
+    value.to_string()
 }
 
 /// What stands in the log for a text that is not in it.
@@ -66,7 +72,7 @@ pub(super) fn incidents(
         let count = rest
             .iter()
             .fold(0_u64, |sum, i| sum.saturating_add(i.count));
-        let after = json!({ "incidents": rest.len(), "count": count }).to_string();
+        let after = text(&json!({ "incidents": rest.len(), "count": count }));
         let told = (context.actor, "incidents.left_out", "*");
         chain.append(tx, told, (None, Some(&after)))?;
     }
