@@ -156,8 +156,8 @@ impl<'a> Ask<'a> {
             let refusal = Refusal::new(code, format!("The request body cannot be read: {error}."));
             match error {
                 SkimError::NotText(name) | SkimError::Repeated(name) => refusal.param(name),
-                SkimError::Alike(name) => refusal
-                    .param(name)
+                SkimError::Alike(_) => refusal
+                    .param("model")
                     .remedy("Leave it out, or spell it `model`."),
                 SkimError::TooLong => refusal.param("model"),
                 _ => refusal,
