@@ -1,0 +1,169 @@
+//! What can be asked, and what each kind of question means for transactions, leases and the audit log.
+
+use lockgate_host::{Tx, TxKind};
+
+use crate::question::{DataQuestion, Denial, Kind, Question, Reply};
+
+use super::answer::answer;
+use super::{Context, admit, audit, meta, provider_keys, requests};
+
+/// What can be asked: every question, or those of the data plane only.
+pub trait Asked: Clone + Into<Question> + Send + 'static {
+    /// Whether the answer writes.
+    fn kind(&self) -> TxKind;
+    /// Whether a committed change can alter what a request is answered, so that it must wait out the leases. What only
+    /// adds something that no lease can know of yet (a gateway key, an agent) does not; a new provider key does, since
+    /// it can change which key is chosen. So can a key's health, but it is a label that takes nothing away: isolates
+    /// learn it with their next renewal.
+    fn changes(&self) -> bool;
+    /// Whether it removes something, so that “it is gone” acknowledges it too.
+    fn removes(&self) -> bool;
+    /// Whether the authority adopts the asker's lease length. Whoever has slept through a longer lease began before the
+    /// length that is in force now.
+    fn adopts(&self) -> bool;
+    /// Answers it within an open transaction.
+    ///
+    /// # Errors
+    /// [`Denial`]; the transaction is then rolled back.
+    fn answered(self, tx: &mut dyn Tx, context: &Context<'_>) -> Result<Reply, Denial>;
+}
+
+impl Asked for DataQuestion {
+    fn kind(&self) -> TxKind {
+        match self {
+            Self::Ping | Self::Admit(_) | Self::SealedCopy { .. } => TxKind::Read,
+            Self::Report { .. } | Self::RetireLease { .. } | Self::MarkHealth { .. } => {
+                TxKind::Write
+            }
+        }
+    }
+
+    fn changes(&self) -> bool {
+        false
+    }
+
+    fn removes(&self) -> bool {
+        false
+    }
+
+    fn adopts(&self) -> bool {
+        !matches!(self, Self::RetireLease { .. })
+    }
+
+    fn answered(self, tx: &mut dyn Tx, context: &Context<'_>) -> Result<Reply, Denial> {
+        let Context {
+            now_ms,
+            workspace: object,
+            lengths,
+            ..
+        } = *context;
+        match self {
+            Self::Ping => Ok(Reply::Done),
+            Self::Admit(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
+            Self::Report {
+                records,
+                incidents,
+                admit,
+            } => {
+                requests::store(tx, object, records.text())?;
+                audit::incidents(tx, context, &incidents)?;
+                match admit {
+                    Some(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
+                    None => Ok(Reply::Done),
+                }
+            }
+            Self::SealedCopy {
+                provider_key,
+                version,
+            } => provider_keys::sealed_copy(tx, object, &provider_key, version),
+            Self::RetireLease { generation } => {
+                if let Some(retired) = lengths.retire(generation) {
+                    meta::store_lengths(tx, &retired)?;
+                }
+                Ok(Reply::Done)
+            }
+            Self::MarkHealth {
+                id,
+                version,
+                health,
+                detail,
+            } => provider_keys::mark(tx, now_ms, object, &id, version, (health, &detail)),
+        }
+    }
+}
+
+impl Asked for Question {
+    fn kind(&self) -> TxKind {
+        match self {
+            Self::Data(question) => question.kind(),
+            Self::ListWorkspaces(_)
+            | Self::GetWorkspace(_)
+            | Self::ListProviderKeys(_)
+            | Self::GetProviderKey(_)
+            | Self::PointToProviderKey(_)
+            | Self::List(..)
+            | Self::Get(..)
+            | Self::Impersonate { .. }
+            | Self::ListSeeds
+            | Self::ListVersions { .. }
+            | Self::GetVersion { .. }
+            | Self::CheckAdminToken { .. }
+            | Self::ListAudit { .. }
+            | Self::VerifyAudit { .. }
+            | Self::ListGatewayKeys(_)
+            | Self::GetGatewayKey(_)
+            | Self::ListRequests(..) => TxKind::Read,
+            _ => TxKind::Write,
+        }
+    }
+
+    fn changes(&self) -> bool {
+        match self {
+            Self::Data(question) => question.changes(),
+            Self::PatchWorkspace { .. }
+            | Self::SyncWorkspace(_)
+            | Self::DropWorkspace
+            | Self::CreateProviderKey { .. }
+            | Self::PatchProviderKey { .. }
+            | Self::RotateProviderKey { .. }
+            | Self::DeleteProviderKey { .. }
+            | Self::PatchRole { .. }
+            | Self::PatchAgent { .. }
+            | Self::PatchGateway { .. }
+            | Self::PatchConfiguration { .. }
+            | Self::ApplyConfiguration { .. }
+            | Self::DeleteSeed { .. }
+            | Self::PatchGatewayKey { .. }
+            | Self::RevokeGatewayKey { .. } => true,
+            Self::Delete { kind, .. } => *kind != Kind::AdminToken,
+            _ => false,
+        }
+    }
+
+    fn removes(&self) -> bool {
+        matches!(
+            self,
+            Self::DropWorkspace
+                | Self::DeleteProviderKey { .. }
+                | Self::Delete { .. }
+                | Self::RevokeGatewayKey { .. }
+        )
+    }
+
+    fn adopts(&self) -> bool {
+        match self {
+            Self::Data(question) => question.adopts(),
+            _ => true,
+        }
+    }
+
+    /// What it changed is written to the audit log in the same transaction.
+    fn answered(self, tx: &mut dyn Tx, context: &Context<'_>) -> Result<Reply, Denial> {
+        let subject = audit::subject(tx, context, &self)?;
+        let reply = answer(tx, context, self)?;
+        if let Some(subject) = subject {
+            audit::changed(tx, context, subject, &reply)?;
+        }
+        Ok(reply)
+    }
+}
