@@ -13,6 +13,7 @@ use lockgate_workspace::health::rejects_key;
 use lockgate_workspace::snapshot::KeyPointer;
 
 use crate::credential::Credential;
+use crate::endpoint::BodyKind;
 use crate::failure::{self, Who};
 use crate::log::Draft;
 use crate::target::Target;
@@ -74,6 +75,13 @@ pub(crate) async fn send<H: Host>(
     } else {
         Cow::Owned([FORWARDED, manifest.forward_headers].concat())
     };
+    // The boundary by which a form was read is the one that the provider gets, however many the client has sent.
+    let kind = (request.call.body == BodyKind::Form)
+        .then(|| request.headers.get("content-type"))
+        .flatten();
+    if let Some(kind) = &kind {
+        set.push(("content-type", kind));
+    }
     for (name, value) in manifest.headers {
         if !names.contains(name) || request.headers.get(name).is_none() {
             set.push((name, value));

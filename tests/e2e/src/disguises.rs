@@ -97,6 +97,17 @@ fn disguised_models(env: &Env) {
     ] {
         refused(form(content_type, file), content_type, &["content-type"]);
     }
+    // Of two headers the provider gets the one that was read; an engine that joins them sees what is no boundary.
+    let twice = form(plain, file).header("content-type", "multipart/form-data; boundary=other");
+    let twice = send(twice);
+    if twice.status == 200 {
+        let sent = scene.mock.requests().pop().expect("a request").headers;
+        let kinds = sent.iter().filter(|(name, _)| name == "content-type");
+        assert_eq!(kinds.map(|(_, kind)| kind).collect::<Vec<_>>(), [plain]);
+    } else {
+        twice.refusal(400, "invalid_request");
+        assert!(scene.mock.requests().is_empty());
+    }
     let head = "content-disposition: form-data;";
     for part in [
         format!("{head} name=\"model\"\r\n\r\ngpt-4o-transcribe"),
