@@ -11,9 +11,9 @@ use crate::snapshot::{Identity, KeyPointer, Snapshot};
 
 /// The answer to [`Admit`](super::Admit).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(
+#[allow(
     clippy::large_enum_variant,
-    reason = "nearly every admission is a grant, and replies box it whole"
+    reason = "nearly every admission is a grant, and replies box it whole; where pointers are short, none is large"
 )]
 pub enum Admission {
     /// Serve it for so long.
