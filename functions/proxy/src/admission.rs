@@ -17,6 +17,8 @@ use lockgate_workspace::{REGISTRY, Settings, ask};
 
 /// Gateway keys whose grants an isolate keeps at once.
 const MAX_GRANTS: usize = 10_000;
+/// How many of them are kept before those that have ended are dropped.
+const SWEEP: usize = 500;
 
 /// Whether a lease is good enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +194,7 @@ impl Renewal {
                     era: self.era,
                     fresh: false,
                 };
-                keep(self.hash, caller.clone());
+                keep(self.hash, caller.clone(), self.asked_at);
                 return Ok(Caller {
                     fresh: true,
                     ..caller
@@ -228,8 +230,14 @@ fn known_as(
     }
 }
 
-fn keep(hash: KeyHash, caller: Caller) {
+fn keep(hash: KeyHash, caller: Caller, now: u64) {
     KNOWN.with_borrow_mut(|known| {
+        // With each grant goes what its roles were compiled to: what has ended is kept only while there is little.
+        if known.grants.len() % SWEEP == SWEEP - 1 {
+            known
+                .grants
+                .retain(|_, grant| grant.caller.lease.holds(now));
+        }
         if known.grants.len() >= MAX_GRANTS && !known.grants.contains_key(&hash) {
             known.grants.clear();
             known.snapshots.clear();
