@@ -12,7 +12,7 @@ use crate::question::{Denial, Incident, Reply};
 use crate::resource::AuditEntry;
 
 use super::Context;
-use super::cells::Cells;
+use super::cells::{Cells, MAX_NUMBER};
 
 pub(super) use chain::verify;
 use chain::{Chain, Row};
@@ -22,8 +22,6 @@ pub(super) use subject::{changed, subject};
 const MAX_TEXT: usize = 16 << 10;
 /// Rows that one report of the data plane may add.
 const MAX_INCIDENTS: usize = 100;
-/// Above every row's number. A Durable Object counts no further.
-const LAST_SEQ: u64 = (1 << 53) - 1;
 /// Rows in one answer at most.
 const MAX_ROWS: u32 = 1_001;
 
@@ -119,7 +117,7 @@ pub(super) fn list(
         sql.push_str(&format!(" AND {condition} ?{}", params.len()));
     };
     if let Some(before) = before {
-        add("seq <", before.min(LAST_SEQ).into());
+        add("seq <", before.min(MAX_NUMBER).into());
     }
     let texts = [
         ("action =", &filter.action),

@@ -7,6 +7,9 @@ use serde::de::DeserializeOwned;
 use crate::question::{Denial, Page};
 use crate::resource::Timestamp;
 
+/// The largest number that a Durable Object's database takes; nothing here counts so far.
+pub(super) const MAX_NUMBER: u64 = (1 << 53) - 1;
+
 /// A row read from left to right.
 pub(super) struct Cells(std::vec::IntoIter<Value>);
 

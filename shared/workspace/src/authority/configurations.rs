@@ -11,7 +11,7 @@ use crate::tags::Tags;
 
 use super::Context;
 use super::admit::touch;
-use super::cells::{Cells, expect_revision, json, not_found, taken, word};
+use super::cells::{Cells, MAX_NUMBER, expect_revision, json, not_found, taken, word};
 use super::gateway_keys::unused;
 use super::stored::{Stored, accessors, editable, find, get, remove};
 
@@ -62,9 +62,6 @@ impl Stored for Configuration {
 
     accessors!(Configuration, managed);
 }
-
-/// Above every version's number. A Durable Object counts no further.
-const EVERY_VERSION: u64 = (1 << 53) - 1;
 
 /// What is applied.
 pub(super) struct Apply<'a> {
@@ -220,7 +217,7 @@ pub(super) fn versions(
          WHERE configuration = ?1 AND version < ?2 ORDER BY version DESC LIMIT ?3",
         &[
             found.id.as_str().into(),
-            before.unwrap_or(EVERY_VERSION).min(EVERY_VERSION).into(),
+            before.unwrap_or(MAX_NUMBER).min(MAX_NUMBER).into(),
             u64::from(limit).into(),
         ],
     )?;
@@ -238,7 +235,7 @@ pub(super) fn version(
     let rows = tx.query(
         "SELECT version, document, applied_by, applied_at, restores FROM configuration_versions
          WHERE configuration = ?1 AND version = ?2",
-        &[found.id.as_str().into(), version.min(EVERY_VERSION).into()],
+        &[found.id.as_str().into(), version.min(MAX_NUMBER).into()],
     )?;
     match rows.into_iter().next() {
         Some(row) => Ok(Reply::Version(Box::new(read_version(row)?))),
