@@ -12,6 +12,8 @@ mod changes;
 mod incidents;
 #[path = "audit/questions.rs"]
 mod questions;
+#[path = "support/sample.rs"]
+mod sample;
 #[path = "support/sqlite.rs"]
 #[allow(dead_code)] // It is shared with tests that need more of it.
 mod sqlite;

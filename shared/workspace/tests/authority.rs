@@ -11,6 +11,8 @@ mod provider_keys;
 mod requests;
 #[path = "authority/roles.rs"]
 mod roles;
+#[path = "support/sample.rs"]
+mod sample;
 #[path = "authority/seeds.rs"]
 mod seeds;
 #[path = "support/sqlite.rs"]
@@ -30,7 +32,7 @@ use lockgate_workspace::question::{
     Question, Reply, SealedVersion,
 };
 use lockgate_workspace::resource::{
-    Access, Agent, Configuration, Draft, Gateway, GatewayKey, Health, ManagedBy, Pin, ProviderKey,
+    Access, Agent, Configuration, Draft, Gateway, GatewayKey, ManagedBy, Pin, ProviderKey,
     Timestamp,
 };
 use lockgate_workspace::snapshot::Snapshot;
@@ -118,27 +120,7 @@ impl Store {
 }
 
 fn provider_key(id: &str, provider: &str, name: &str) -> ProviderKey {
-    ProviderKey {
-        id: id.into(),
-        provider: provider.into(),
-        name: name.into(),
-        masked: "sk-…wxyz".into(),
-        version: 1,
-        base_url: None,
-        options: BTreeMap::new(),
-        default: false,
-        enabled: true,
-        tags: BTreeMap::new(),
-        health: Health::Unknown,
-        health_detail: None,
-        checked_at: None,
-        managed_by: ManagedBy::Manual,
-        created_at: Timestamp(START),
-        rotated_at: None,
-        last_used_at: None,
-        versions: Vec::new(),
-        revision: 0,
-    }
+    sample::provider_key(id, provider, name, START)
 }
 
 fn sealed(id: &str, version: u64) -> SealedVersion {

@@ -32,6 +32,8 @@ mod engine;
 mod isolate;
 #[path = "leases/runs.rs"]
 mod runs;
+#[path = "support/sample.rs"]
+mod sample;
 #[path = "leases/schedule.rs"]
 mod schedule;
 #[path = "support/sqlite.rs"]

@@ -2,33 +2,14 @@
 
 use lockgate_workspace::plan::Plan;
 use lockgate_workspace::question::{Declared, SealedVersion};
-use lockgate_workspace::resource::{
-    Configuration, Draft, Gateway, GatewayKey, Health, ProviderKey,
-};
+use lockgate_workspace::resource::{Configuration, Draft, Gateway, GatewayKey, ProviderKey};
 
 use super::*;
 
 pub(super) fn provider_key(id: &str, name: &str, default: bool) -> ProviderKey {
     ProviderKey {
-        id: id.into(),
-        provider: "openai".into(),
-        name: name.into(),
-        masked: "sk-…wxyz".into(),
-        version: 1,
-        base_url: None,
-        options: BTreeMap::new(),
         default,
-        enabled: true,
-        tags: BTreeMap::new(),
-        health: Health::Unknown,
-        health_detail: None,
-        checked_at: None,
-        managed_by: ManagedBy::Manual,
-        created_at: Timestamp(START),
-        rotated_at: None,
-        last_used_at: None,
-        versions: Vec::new(),
-        revision: 0,
+        ..sample::provider_key(id, "openai", name, START)
     }
 }
 

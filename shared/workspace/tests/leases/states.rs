@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::sample;
 use lockgate_host::{Clock as _, KeyValue};
 use lockgate_workspace::question::{Change, DataQuestion, Question, Reply, SealedVersion};
-use lockgate_workspace::resource::{Health, ManagedBy, ProviderKey, Timestamp};
+use lockgate_workspace::resource::{ProviderKey, Timestamp};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, ask};
 
 use super::access::{AccessFacts, revision_of, tags};
@@ -504,26 +505,7 @@ fn sealed(id: &str, version: u64, nonce: u64) -> SealedVersion {
 
 pub(crate) fn provider_key(n: u64, nonce: u64) -> (ProviderKey, SealedVersion) {
     let id = format!("pk_{n}");
-    let key = ProviderKey {
-        id: id.clone(),
-        provider: if n == 2 { "mistral" } else { "openai" }.into(),
-        name: format!("{id}.1"),
-        masked: "sk-…wxyz".into(),
-        version: 1,
-        base_url: None,
-        options: BTreeMap::new(),
-        default: false,
-        enabled: true,
-        tags: BTreeMap::new(),
-        health: Health::Unknown,
-        health_detail: None,
-        checked_at: None,
-        managed_by: ManagedBy::Manual,
-        created_at: Timestamp(n),
-        rotated_at: None,
-        last_used_at: None,
-        versions: Vec::new(),
-        revision: 0,
-    };
+    let provider = if n == 2 { "mistral" } else { "openai" };
+    let key = sample::provider_key(&id, provider, &format!("{id}.1"), n);
     (key, sealed(&id, 1, nonce))
 }
