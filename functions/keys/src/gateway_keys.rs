@@ -3,7 +3,7 @@
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::question::{Change, Question, Reply};
-use lockgate_workspace::resource::{GatewayKey, Timestamp};
+use lockgate_workspace::resource::{GatewayKey, Limits, Timestamp};
 use lockgate_workspace::{AskError, gateway_key, new_id};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -143,6 +143,8 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
         gateway: body.gateway,
         configuration: body.configuration,
         team: body.team,
+        limits: Limits::default(),
+        budget: None,
         created_by: call.actor.id.clone(),
         expires_at,
         revoked_at: None,
@@ -177,6 +179,8 @@ pub(crate) async fn patch<H: Host>(
         team: body.team,
         gateway: body.gateway,
         configuration: body.configuration,
+        limits: Change::Keep,
+        budget: Change::Keep,
     };
     Ok(one(200, &found(call.ask(question).await?)?))
 }

@@ -1,6 +1,6 @@
 //! `POST /api/agents/{id}/simulate`: what a request would be answered, without sending anything (FEATURES B4).
 //!
-//! The decision is the data plane's own (`lockgate_routing::target` and `ready`), on what the authority knows now. What
+//! The decision is the data plane's own (`lockgate_routing::course` and `ready`), on what the authority knows now. What
 //! the data plane refuses before it looks for a key, such as a model that nothing serves, is refused here in the same
 //! words.
 
@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
-use lockgate_routing::{Caller, Names, Target, Wanted, ready, target};
+use lockgate_routing::{Caller, Names, Target, Wanted, course, ready};
 use lockgate_workspace::AskError;
 use lockgate_workspace::question::{Question, Reply};
 use lockgate_workspace::resource::Health;
@@ -70,14 +70,23 @@ fn wanted(imagined: &Imagined) -> Result<Wanted<'_>, Refusal> {
     })
 }
 
+fn nothing() -> Refusal {
+    Refusal::new(Code::ROUTE_NOT_FOUND, "The route has no target.")
+}
+
 fn decided(caller: &Caller, wanted: &Wanted<'_>) -> Result<Value, Refusal> {
-    let target = target(caller, wanted).map_err(|mut refusal| {
+    let course = course(caller, wanted).map_err(|mut refusal| {
         // Here the provider is a field, not a header.
         if refusal.param.as_deref() == Some("lockgate-provider") {
             refusal.param = Some("provider".to_owned());
         }
         refusal
     })?;
+    let mut choices = course.choices();
+    let target = choices
+        .next()
+        .map(|choice| choice.target)
+        .ok_or_else(nothing)?;
     let Target {
         manifest,
         model,

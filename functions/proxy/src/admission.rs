@@ -13,7 +13,7 @@ use lockgate_workspace::gateway_key::{self, KeyError, KeyHash};
 use lockgate_workspace::lease::Lease;
 use lockgate_workspace::question::{Admission, Admit, DataQuestion, Reply};
 use lockgate_workspace::snapshot::{Identity, Snapshot};
-use lockgate_workspace::{REGISTRY, Settings, ask};
+use lockgate_workspace::{PLATFORM_WORKSPACE, REGISTRY, Settings, ask};
 
 /// Gateway keys whose grants an isolate keeps at once.
 const MAX_GRANTS: usize = 10_000;
@@ -27,6 +27,62 @@ pub(crate) enum Freshness {
     Leased,
     /// The authority has to be asked now.
     Asked,
+}
+
+/// The platform's keys and prices, for managed traffic: under a lease of their own.
+pub(crate) async fn platform<H: Host>(
+    host: &H,
+    settings: &Settings,
+    freshness: Freshness,
+) -> Result<Rc<Snapshot>, Refusal> {
+    let (asked_at, era) = look(host);
+    let epoch = host.epoch();
+    let known = KNOWN.with_borrow(|known| known.platform.clone());
+    if let Some(platform) = &known
+        && freshness == Freshness::Leased
+        && platform.lease.holds(asked_at)
+        && platform.era == era
+        && platform.epoch == epoch
+    {
+        return Ok(platform.snapshot.clone());
+    }
+    let known = known.map(|platform| platform.snapshot);
+    let question = DataQuestion::Platform {
+        known: known.as_ref().map(|snapshot| snapshot.version),
+    };
+    let reply = ask(host, settings, PLATFORM_WORKSPACE, question)
+        .await?
+        .reply;
+    let Reply::Platform {
+        lease_ms,
+        version,
+        snapshot,
+    } = reply
+    else {
+        return Err(lockgate_workspace::AskError::Mismatch.into());
+    };
+    let snapshot = match (snapshot, known) {
+        (Some(snapshot), _) => Rc::new(*snapshot),
+        (None, Some(known)) if known.version == version => known,
+        _ => return Err(lockgate_workspace::AskError::Mismatch.into()),
+    };
+    let platform = Platform {
+        snapshot: snapshot.clone(),
+        lease: Lease::new(asked_at, lease_ms),
+        epoch,
+        era,
+    };
+    KNOWN.with_borrow_mut(|known| known.platform = Some(platform));
+    Ok(snapshot)
+}
+
+/// What is known of the platform's workspace.
+#[derive(Clone)]
+struct Platform {
+    snapshot: Rc<Snapshot>,
+    lease: Lease,
+    epoch: Option<u64>,
+    era: u64,
 }
 
 /// Who asks.
@@ -60,6 +116,7 @@ struct Grant {
 struct Known {
     grants: HashMap<KeyHash, Grant>,
     snapshots: HashMap<String, Rc<Snapshot>>,
+    platform: Option<Platform>,
 }
 
 thread_local! {

@@ -1,20 +1,22 @@
 //! The answer to the client: the provider's, as it is or translated, with headers that say what happened.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 
 use lockgate_dialects::Reply;
 use lockgate_dialects::embed::{self, Embeddings};
 use lockgate_host::{Answer, AnswerBody, Headers, Host, Inbound};
 use lockgate_providers::Surface;
 use lockgate_refusal::Refusal;
-use lockgate_workspace::Settings;
+use lockgate_workspace::resource::Tokens;
 
+use crate::account::Account;
 use crate::failure::{self, Who};
-use crate::log::{self, Draft};
-use crate::stream::{Ending, Voice};
+use crate::log::Draft;
+use crate::metered::Metered;
+use crate::stream::{Ending, Plain, Voice};
 use crate::target::{Target, Way};
 use crate::translate::{self, Translation};
+use crate::usage;
 
 /// Bytes of a plain answer that is translated.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -27,6 +29,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) stream: bool,
     /// Whether it wants a stream's usage, where that is a choice.
     pub(crate) stream_usage: bool,
+    /// Whether the gateway has asked for a stream's usage where the client did not.
+    pub(crate) usage_added: bool,
     /// The client's body, where it was translated.
     pub(crate) body: &'a str,
     /// The request for embeddings, where that is what was translated.
@@ -37,27 +41,53 @@ pub(crate) struct Asked<'a> {
 
 type Set = Vec<(&'static str, Cow<'static, str>)>;
 
+/// The answer out of the provider's. Nothing of it has reached the client while this can still fail; then `open` was not
+/// called.
 pub(crate) async fn answer<H: Host>(
     host: &H,
-    settings: &Rc<Settings>,
     asked: Asked<'_>,
     reply: Inbound<H>,
     draft: &Draft,
+    exact: bool,
+    open: impl FnOnce() -> Account<H>,
 ) -> Result<Answer<H>, Refusal> {
     let mut set = headers(&asked, draft);
     let status = reply.status;
     let (from, body) = match asked.target.way {
-        Way::Translate(_) | Way::Embed => {
-            let (headers, body, kind) = translated(host, settings, &asked, reply, draft).await?;
-            set.push(("content-type", kind.into()));
-            (headers, body)
+        Way::Translate(to) if asked.stream && is_events(&reply) => {
+            set.push(("content-type", "text/event-stream".into()));
+            draft.answered(status);
+            let id = plain_id(draft);
+            let client = client(host, &asked, &id);
+            let dialects = (asked.target.manifest.dialect, to);
+            let translation = Translation::new(open, asked.who.clone(), dialects, &client);
+            let translation = translation
+                .ok_or_else(|| failure::unreadable("a stream where there is none", asked.target))?;
+            let body = AnswerBody::Transformed(reply.body, Box::new(translation));
+            (reply.headers, body)
         }
-        Way::Through | Way::Count => through(host, settings, &asked, reply, draft),
+        Way::Translate(_) | Way::Embed => {
+            let (headers, bytes, kind, tokens) = translated(host, &asked, reply, draft).await?;
+            set.push(("content-type", kind.into()));
+            draft.answered(status);
+            close(open(), tokens);
+            (headers, AnswerBody::Bytes(bytes))
+        }
+        Way::Through | Way::Count => {
+            if exact && is_json(&reply) {
+                let (headers, bytes) = (reply.headers, host.read(reply.body, MAX_ANSWER_BYTES));
+                let bytes = bytes
+                    .await
+                    .map_err(|error| failure::unreadable(&error.to_string(), asked.target))?;
+                draft.answered(status);
+                close(open(), usage::whole(asked.surface, bytes.as_ref()));
+                (headers, AnswerBody::Bytes(bytes.as_ref().to_vec()))
+            } else {
+                draft.answered(status);
+                through(&asked, reply, open())
+            }
+        }
     };
-    draft.answered(status);
-    if !matches!(body, AnswerBody::Watched(..) | AnswerBody::Transformed(..)) {
-        log::push(host, settings, draft.clone());
-    }
     Ok(Answer {
         status,
         from: Some(from),
@@ -66,75 +96,84 @@ pub(crate) async fn answer<H: Host>(
     })
 }
 
-/// The provider's body as it is; a stream of events with an eye on its end.
+fn close<H: Host>(account: Account<H>, tokens: Option<Tokens>) {
+    match tokens {
+        Some(tokens) => account.used(tokens),
+        None => account.delivered(None),
+    }
+}
+
+/// The provider's body as it is, with an eye on its end.
 fn through<H: Host>(
-    host: &H,
-    settings: &Rc<Settings>,
     asked: &Asked<'_>,
     reply: Inbound<H>,
-    draft: &Draft,
+    account: Account<H>,
 ) -> (H::Headers, AnswerBody<H>) {
-    let body = if is_events(&reply) && settings.stream_check {
-        let voice = Voice::of_surface(asked.surface);
+    let surface = asked.surface;
+    let body = if is_events(&reply) {
+        let (exact, checked) = (account.exact(), account.settings.stream_check);
+        let voice = Voice::of_surface(surface);
         let ending = Ending {
-            host: host.clone(),
-            settings: settings.clone(),
-            draft: draft.clone(),
+            account,
             who: asked.who.clone(),
+            surface,
             voice,
             marked: voice != Voice::Chat
-                || matches!(asked.surface, Surface::Chat | Surface::Completions)
+                || matches!(surface, Surface::Chat | Surface::Completions)
                     && asked.target.manifest.quirks.done_marker,
         };
-        AnswerBody::Watched(reply.body, Box::new(ending))
+        if exact {
+            let metered = Metered::new(ending, asked.usage_added);
+            AnswerBody::Transformed(reply.body, Box::new(metered))
+        } else if checked {
+            AnswerBody::Watched(reply.body, Box::new(ending))
+        } else {
+            ending.account.delivered(None);
+            AnswerBody::Through(reply.body)
+        }
+    } else if is_json(&reply) {
+        AnswerBody::Followed(reply.body, Box::new(Plain { account, surface }))
     } else {
+        account.delivered(None);
         AnswerBody::Through(reply.body)
     };
     (reply.headers, body)
 }
 
-async fn translated<H: Host>(
-    host: &H,
-    settings: &Rc<Settings>,
-    asked: &Asked<'_>,
-    reply: Inbound<H>,
-    draft: &Draft,
-) -> Result<(H::Headers, AnswerBody<H>, &'static str), Refusal> {
-    let target = asked.target;
-    let from = target.manifest.dialect;
-    let id: String = draft
-        .request_id()
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
-    let client = Reply {
-        id: id.strip_prefix("req").unwrap_or(&id),
+/// The request's id with nothing in it but letters and digits.
+fn plain_id(draft: &Draft) -> String {
+    let id = draft.request_id().chars();
+    id.filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// What the client's dialect needs to know.
+fn client<'a, H: Host>(host: &H, asked: &'a Asked<'_>, id: &'a str) -> Reply<'a> {
+    Reply {
+        id: id.strip_prefix("req").unwrap_or(id),
         model: &asked.who.model,
         created: host.now_ms() / 1_000,
         stream_usage: asked.stream_usage,
         request: asked.body,
-    };
-    if let Way::Translate(to) = target.way
-        && asked.stream
-        && is_events(&reply)
-        && let Some(translation) = Translation::new(
-            host,
-            settings,
-            draft,
-            asked.who.clone(),
-            (from, to),
-            &client,
-        )
-    {
-        let body = AnswerBody::Transformed(reply.body, Box::new(translation));
-        return Ok((reply.headers, body, "text/event-stream"));
     }
+}
+
+/// A plain answer in the client's dialect, its type, and what was used.
+async fn translated<H: Host>(
+    host: &H,
+    asked: &Asked<'_>,
+    reply: Inbound<H>,
+    draft: &Draft,
+) -> Result<(H::Headers, Vec<u8>, &'static str, Option<Tokens>), Refusal> {
+    let target = asked.target;
+    let from = target.manifest.dialect;
+    let id = plain_id(draft);
+    let client = client(host, asked, &id);
     let whole = host
         .read(reply.body, MAX_ANSWER_BYTES)
         .await
         .map_err(|error| failure::unreadable(&error.to_string(), target))?;
     let body = whole.as_ref();
-    let (bytes, kind) = match target.way {
+    let ((bytes, tokens), kind) = match target.way {
         Way::Translate(to) if asked.stream => (
             translate::replayed(from, to, body, &client, target)?,
             "text/event-stream",
@@ -147,10 +186,16 @@ async fn translated<H: Host>(
             let text = std::str::from_utf8(body).unwrap_or_default();
             let bytes = embed::translate_answer(from, text, &asked.embeddings, &client)
                 .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
-            (bytes, "application/json")
+            let tokens = usage::whole(Surface::Embeddings, &bytes);
+            ((bytes, tokens), "application/json")
         }
     };
-    Ok((reply.headers, AnswerBody::Bytes(bytes), kind))
+    Ok((reply.headers, bytes, kind, tokens))
+}
+
+fn is_json<H: Host>(reply: &Inbound<H>) -> bool {
+    let kind = reply.headers.get("content-type");
+    kind.is_some_and(|kind| kind.trim_start().starts_with("application/json"))
 }
 
 fn is_events<H: Host>(reply: &Inbound<H>) -> bool {
@@ -166,19 +211,44 @@ pub(crate) fn headers(asked: &Asked<'_>, draft: &Draft) -> Set {
     let mut set: Set = vec![
         ("lockgate-request-id", draft.request_id().to_owned().into()),
         ("lockgate-provider", asked.who.slug.into()),
-        ("lockgate-credential", "byok".into()),
-        ("lockgate-key", header_value(&asked.who.key).into()),
-        ("lockgate-attempts", "1".into()),
     ];
     if let Some(route) = asked.target.route {
         set.push(("lockgate-route", header_value(route).into()));
     }
-    if !asked.who.model.is_empty() {
-        set.push(("lockgate-model", header_value(&asked.who.model).into()));
-    }
+    set.extend(told(draft));
     for warning in &asked.warnings {
         set.push(("lockgate-warning", header_value(warning).into()));
     }
+    set
+}
+
+/// The same, as far as a refusal needs it too: who was asked last, at whose cost, how often, what was passed over on the way,
+/// and what is left of the key's limits.
+pub(crate) fn told(draft: &Draft) -> Set {
+    let mut set: Set = Vec::with_capacity(8);
+    let attempts = draft.attempts();
+    let mut rest = attempts;
+    draft.each_attempt(|attempt| {
+        rest -= 1;
+        if let (Some(code), true) = (attempt.code, rest > 0) {
+            let warning = format!(
+                "provider key {} of {} was passed over: {code}",
+                attempt.key(),
+                attempt.provider
+            );
+            set.push(("lockgate-warning", header_value(&warning).into()));
+        }
+    });
+    if let Some((credential, key)) = draft.payer() {
+        set.push(("lockgate-credential", credential.into()));
+        set.push(("lockgate-key", header_value(&key).into()));
+        if let Some(model) = draft.model() {
+            set.push(("lockgate-model", header_value(&model).into()));
+        }
+        set.push(("lockgate-attempts", attempts.to_string().into()));
+    }
+    let limits = draft.limits().into_iter();
+    set.extend(limits.map(|(name, value)| (name, Cow::Owned(value))));
     set
 }
 

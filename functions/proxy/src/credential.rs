@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use lockgate_host::{Host, Secret};
 use lockgate_refusal::{Code, Refusal};
+use lockgate_routing::{NotReady, Ready};
+use lockgate_workspace::plan::CredentialKind;
 use lockgate_workspace::snapshot::{KeyPointer, SealedPointer};
-use lockgate_workspace::{Settings, UnsealError};
+use lockgate_workspace::{PLATFORM_WORKSPACE, Settings, UnsealError};
 
-use crate::admission::Caller;
-use crate::health;
+use crate::admission::{self, Caller, Freshness};
 use crate::log::Draft;
 use crate::target::Target;
 
@@ -25,6 +26,8 @@ const MAX_KEPT: usize = 1_000;
 pub(crate) struct Credential {
     pub(crate) key: Arc<KeyPointer>,
     pub(crate) secret: Option<Rc<Secret>>,
+    /// Whether it is the platform's.
+    pub(crate) managed: bool,
     /// What was decided otherwise than somebody asked.
     pub(crate) warnings: Vec<String>,
 }
@@ -33,6 +36,8 @@ pub(crate) struct Credential {
 pub(crate) enum Unusable {
     /// The snapshot points to a version that is no longer in force: ask the authority and choose again.
     Moved,
+    /// No key may be used, which another target may not need.
+    NotReady(Refusal),
     /// Nothing that another look at the same state would change.
     Refused(Refusal),
 }
@@ -53,24 +58,80 @@ thread_local! {
     static KEPT: RefCell<HashMap<String, Kept>> = RefCell::default();
 }
 
-/// Chooses the key for a target ([`lockgate_routing::ready`]) and unseals its secret.
+impl Credential {
+    /// The workspace whose key it is.
+    pub(crate) fn workspace<'a>(&self, draft: &'a Draft) -> &'a str {
+        if self.managed {
+            PLATFORM_WORKSPACE
+        } else {
+            draft.workspace()
+        }
+    }
+}
+
+/// Chooses the key for a target: the workspace's own ([`lockgate_routing::ready`]), or where the target is paid for by the
+/// platform, or has no key of the workspace's own and takes either, the platform's ([`lockgate_routing::managed`]). Its
+/// secret is unsealed. Keys that are `passed` are taken only where there is no other.
 pub(crate) async fn choose<H: Host>(
     host: &H,
     settings: &Settings,
     caller: &Caller,
     target: &Target<'_>,
+    passed: &dyn Fn(&KeyPointer) -> bool,
     draft: &Draft,
 ) -> Result<Credential, Unusable> {
     let who = &*caller.who;
-    let ready = lockgate_routing::ready(who, target, |key| health::is_rejected(host, key));
-    let ready = ready.map_err(|not_ready| {
-        draft.not_ready(&not_ready);
-        lockgate_routing::refusal(who, target, &not_ready)
-    })?;
+    let not_ready = match target.credential() {
+        CredentialKind::Managed => None,
+        _ => match lockgate_routing::ready(who, target, passed) {
+            Ok(ready) => return take(host, settings, who, ready, draft).await,
+            Err(not_ready) => Some(not_ready),
+        },
+    };
+    let refused = |not_ready: &NotReady<'_>| {
+        draft.not_ready(not_ready);
+        Unusable::NotReady(lockgate_routing::refusal(who, target, not_ready))
+    };
+    match not_ready {
+        Some(not_ready) if !not_ready.leaves_to_platform(target) => {
+            return Err(refused(&not_ready));
+        }
+        _ => {}
+    }
+    let freshness = if caller.fresh {
+        Freshness::Asked
+    } else {
+        Freshness::Leased
+    };
+    let platform = admission::platform(host, settings, freshness).await?;
+    match (
+        lockgate_routing::managed(who, &platform, target, passed),
+        not_ready,
+    ) {
+        (Ok(ready), _) => take(host, settings, who, ready, draft).await,
+        // That the workspace could bring a key is what helps.
+        (Err(_), Some(own)) => Err(refused(&own)),
+        (Err(managed), None) => Err(refused(&managed)),
+    }
+}
+
+/// The key with its secret.
+async fn take<H: Host>(
+    host: &H,
+    settings: &Settings,
+    who: &lockgate_routing::Caller,
+    ready: Ready<'_>,
+    draft: &Draft,
+) -> Result<Credential, Unusable> {
     let key = ready.key;
+    let workspace = if ready.managed {
+        PLATFORM_WORKSPACE
+    } else {
+        &who.snapshot.workspace
+    };
     let secret = match &key.sealed {
         None => None,
-        Some(pointer) => Some(unseal(host, settings, &who.snapshot.workspace, key, pointer).await?),
+        Some(pointer) => Some(unseal(host, settings, workspace, key, pointer).await?),
     };
     if let Some(passed_over) = &ready.passed_over {
         draft.passed_over(passed_over);
@@ -78,6 +139,7 @@ pub(crate) async fn choose<H: Host>(
     Ok(Credential {
         key: key.clone(),
         secret,
+        managed: ready.managed,
         warnings: lockgate_routing::warnings(who, &ready),
     })
 }

@@ -1,11 +1,14 @@
 //! A provider's failure in the gateway's words (FEATURES D3): before an answer, instead of one, and in the middle of one.
 //! A provider's 401 is never the client's 401.
 
-use lockgate_dialects::{Failure, FailureKind, Said};
+use std::time::Duration;
+
+use lockgate_dialects::{Failure as Reported, FailureKind, Said};
 use lockgate_host::FetchError;
 use lockgate_refusal::{Code, Refusal};
-use lockgate_workspace::Settings;
+use lockgate_routing::Failed;
 use lockgate_workspace::health::rejects_key;
+use lockgate_workspace::plan::Cause;
 
 use crate::credential::Credential;
 use crate::target::Target;
@@ -15,15 +18,59 @@ const MAX_MESSAGE: usize = 1_000;
 /// Seconds to wait where a provider limits the rate and does not say for how long.
 const DEFAULT_RETRY_AFTER: u64 = 5;
 
+/// A try that has failed: what the client is told if it was the last, and what that means for another one.
+pub(crate) struct Failure {
+    pub(crate) refusal: Refusal,
+    pub(crate) failed: Failed,
+}
+
+impl Failure {
+    pub(crate) fn new(refusal: Refusal, cause: Option<Cause>) -> Self {
+        let retry_after_ms = refusal
+            .retry_after
+            .map(|seconds| seconds.saturating_mul(1_000));
+        Self {
+            failed: Failed {
+                cause,
+                retry_after_ms,
+            },
+            refusal,
+        }
+    }
+
+    /// Another try would meet the same.
+    pub(crate) fn last(refusal: Refusal) -> Self {
+        Self::new(refusal, None)
+    }
+}
+
+/// Why a provider's answer that is no success calls for another try, if it does.
+fn cause(kind: FailureKind) -> Option<Cause> {
+    match kind {
+        FailureKind::Key => Some(Cause::KeyRejected),
+        FailureKind::Quota => Some(Cause::QuotaExhausted),
+        FailureKind::RateLimited => Some(Cause::RateLimit),
+        FailureKind::Timeout => Some(Cause::Timeout),
+        FailureKind::Overloaded | FailureKind::Provider => Some(Cause::ServerError),
+        FailureKind::NotFound | FailureKind::TooLarge | FailureKind::Invalid => None,
+    }
+}
+
 /// No answer came.
-pub(crate) fn unanswered(error: &FetchError, target: &Target<'_>, settings: &Settings) -> Refusal {
+pub(crate) fn unanswered(error: &FetchError, target: &Target<'_>, waited: Duration) -> Failure {
     let title = target.manifest.title;
-    match error {
+    let cause = match error {
+        FetchError::Timeout => Cause::Timeout,
+        FetchError::Unreachable(_) | FetchError::Forbidden(_) | FetchError::Broken(_) => {
+            Cause::ServerError
+        }
+    };
+    let refusal = match error {
         FetchError::Timeout => Refusal::new(
             Code::PROVIDER_TIMEOUT,
             format!(
                 "{title} did not begin to answer within {} ms.",
-                settings.provider_timeout.as_millis()
+                waited.as_millis()
             ),
         )
         .remedy("Try again, ask for less, or raise LOCKGATE_PROVIDER_TIMEOUT_MS."),
@@ -44,7 +91,8 @@ pub(crate) fn unanswered(error: &FetchError, target: &Target<'_>, settings: &Set
         )
         .remedy("Try again; check the provider's status page and the key's base_url."),
     }
-    .provider(target.manifest.slug)
+    .provider(target.manifest.slug);
+    Failure::new(refusal, Some(cause))
 }
 
 /// The answer is in a form that the gateway cannot read.
@@ -80,7 +128,7 @@ impl Who {
 }
 
 /// The provider answered `status`, which is no success.
-pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &Who) -> Refusal {
+pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &Who) -> Failure {
     let kind = match status {
         401 | 403 => FailureKind::Key,
         402 => FailureKind::Quota,
@@ -95,7 +143,7 @@ pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &W
         503 | 529 => FailureKind::Overloaded,
         500.. => FailureKind::Provider,
         _ => {
-            return Refusal::new(
+            let refusal = Refusal::new(
                 Code::PROVIDER_ERROR,
                 format!(
                     "{} answered {status}, which is no answer to this request.",
@@ -104,18 +152,27 @@ pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &W
             )
             .remedy("Check the key's base_url: redirects are not followed.")
             .provider(who.slug);
+            return Failure::new(refusal, Some(Cause::ServerError));
         }
     };
-    in_words(Failure { kind, said }, Some(status), retry_after, who)
+    let refusal = in_words(Reported { kind, said }, Some(status), retry_after, who);
+    let mut failure = Failure::new(refusal, cause(kind));
+    failure.failed.retry_after_ms = retry_after.map(|seconds| seconds.saturating_mul(1_000));
+    failure
 }
 
 /// The provider said in the middle of its answer that it failed.
-pub(crate) fn in_stream(failure: Failure, who: &Who) -> Refusal {
+pub(crate) fn in_stream(failure: Reported, who: &Who) -> Refusal {
     in_words(failure, None, None, who)
 }
 
-fn in_words(failure: Failure, status: Option<u16>, retry_after: Option<u64>, who: &Who) -> Refusal {
-    let Failure { kind, said } = failure;
+fn in_words(
+    failure: Reported,
+    status: Option<u16>,
+    retry_after: Option<u64>,
+    who: &Who,
+) -> Refusal {
+    let Reported { kind, said } = failure;
     let title = who.title;
     let name = &who.key;
     let with = |sentence: String| match &said.message {

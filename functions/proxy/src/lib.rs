@@ -4,45 +4,54 @@
 //! the authority is asked once more (`serve`'s loop), so a refusal is never older than the last acknowledged write.
 #![forbid(unsafe_code)]
 
+mod account;
 mod admission;
 mod answer;
+mod attempt;
+mod circuit;
 mod count;
 mod credential;
 mod endpoint;
+mod estimate;
 mod failure;
 mod form;
 mod health;
 mod incidents;
+mod limits;
 mod log;
+mod metered;
 mod models;
 mod skim;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod spin;
+mod split;
 mod stream;
 mod surface;
 mod target;
+mod terms;
 mod translate;
 mod upstream;
+mod usage;
+mod wallet;
 
-use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Duration;
 
-use lockgate_dialects::embed::Embeddings;
-use lockgate_host::{Answer, AnswerBody, Headers, Host, Incoming, Method, OutboundBody};
-use lockgate_providers::call::Operation;
+use lockgate_host::{Answer, Headers, Host, Incoming, Method};
 use lockgate_refusal::{Code, Refusal, Shape};
-use lockgate_routing::Wanted;
+use lockgate_routing::{Failed, Next, Tries, Wanted};
+use lockgate_workspace::plan::Cause;
+use lockgate_workspace::snapshot::KeyPointer;
 use lockgate_workspace::{Settings, is_id, new_id};
 
 use admission::{Caller, Freshness};
-use answer::{Asked, header_value};
-use credential::Credential;
+use answer::header_value;
+use attempt::{Cargo, attempt};
+use credential::Unusable;
 use endpoint::{BodyKind, Call, Endpoint};
-use failure::Who;
+use failure::Failure;
 use log::Draft;
 use surface::Ask;
-use target::Way;
-use upstream::Outgoing;
 
 /// Answers one request.
 pub async fn handle<H: Host>(host: &H, request: Incoming<H>) -> Answer<H> {
@@ -106,6 +115,7 @@ async fn serve<H: Host>(
     result.map_err(|mut refusal| {
         // What failed after a route had decided names it, whatever failed.
         refusal.route = refusal.route.take().or_else(|| draft.routed());
+        refusal.headers.extend(answer::told(&draft));
         draft.refused(&refusal);
         log::push(host, &settings, draft);
         refusal
@@ -164,134 +174,190 @@ async fn forward<H: Host>(
         names: ask.names,
         surface: Some(call.surface),
     };
-    let (target, credential) = loop {
+    let session = surface::named(request.headers, "lockgate-session")?;
+    let mut cargo = Cargo {
+        request: &request,
+        ask: &ask,
+        payload: payload.as_ref(),
+        once: unread.is_some(),
+        unread,
+        ticket: None,
+    };
+    loop {
         draft.undecided();
-        let chosen = match target::target(&caller.who, call.surface, &wanted, ask.further_models) {
-            Ok(target) => {
-                draft.target(&target);
-                credential::choose(host, settings, &caller, &target, draft)
-                    .await
-                    .map(|credential| (target, credential))
-            }
-            Err(refusal) => Err(refusal.into()),
-        };
-        match chosen {
-            Ok(chosen) => break chosen,
-            Err(_) if !caller.fresh => {
+        let who = caller.clone();
+        let tried = pursue(
+            host,
+            settings,
+            &who,
+            &wanted,
+            session.as_deref(),
+            &mut cargo,
+            draft,
+        );
+        match tried.await {
+            Ok(answer) => return Ok(answer),
+            Err(End::Refused(refusal)) => return Err(refusal),
+            // Nothing is refused from a snapshot.
+            Err(End::Unready(_)) if !caller.fresh && draft.attempts() == 0 => {
                 caller = admission::caller(host, settings, request.key, Freshness::Asked).await?;
             }
-            Err(credential::Unusable::Moved) => {
-                return Err(Refusal::new(
-                    Code::PROVIDER_NOT_READY,
-                    "The provider key is being replaced at this moment.",
-                )
-                .remedy("Try again."));
-            }
-            Err(credential::Unusable::Refused(refusal)) => return Err(refusal),
+            Err(End::Unready(refusal)) => return Err(refusal),
         }
-    };
-    let whole = match &payload {
-        Some(payload) if target.way != Way::Through => {
-            ask.completed(target.model, payload.as_ref())
-        }
-        _ => Cow::default(),
-    };
-    let body = std::str::from_utf8(&whole).unwrap_or_default();
-    let mut asked = Asked {
-        surface: call.surface,
-        target: &target,
-        who: Who::of(&target, &credential),
-        stream: ask.stream,
-        stream_usage: true,
-        body,
-        embeddings: Embeddings::default(),
-        warnings: credential.warnings.clone(),
-    };
-    let outgoing = match target.way {
-        Way::Count => return counted(host, settings, asked, &credential, draft),
-        Way::Translate(from) => {
-            let (encoded, stream_usage) = translate::request(from, body, &target)?;
-            asked.stream_usage = stream_usage;
-            asked.warnings.extend(encoded.warnings);
-            Outgoing {
-                method: Method::POST,
-                operation: Operation::Chat {
-                    model: target.model,
-                    stream: ask.stream,
-                },
-                body: OutboundBody::Bytes(encoded.body),
-                translated: true,
-            }
-        }
-        Way::Embed => {
-            let (encoded, embeddings) = translate::embeddings(body, &target)?;
-            asked.warnings.extend(encoded.warnings);
-            asked.embeddings = embeddings;
-            Outgoing {
-                method: Method::POST,
-                operation: Operation::Embed {
-                    model: target.model,
-                    many: asked.embeddings.many(),
-                },
-                body: OutboundBody::Bytes(encoded.body),
-                translated: true,
-            }
-        }
-        Way::Through => Outgoing {
-            method: request.method.clone(),
-            operation: Operation::Surface {
-                surface: call.surface,
-                path: call.path,
-                model: Some(target.model).filter(|model| !model.is_empty()),
-            },
-            body: match (&payload, unread) {
-                (Some(payload), _) => match ask.rewritten(target.model, payload.as_ref())? {
-                    Some(bytes) => OutboundBody::Bytes(bytes),
-                    None => OutboundBody::Payload(payload.clone()),
-                },
-                (None, Some(body)) => OutboundBody::Stream(body),
-                (None, None) => OutboundBody::Empty,
-            },
-            translated: false,
-        },
-    };
-    let reply = upstream::send(
-        host,
-        settings,
-        &request,
-        &target,
-        &credential,
-        outgoing,
-        draft,
-    )
-    .await?;
-    answer::answer(host, settings, asked, reply, draft).await
+    }
 }
 
-/// The answer to a request for a count of tokens, which no provider is asked for.
-fn counted<H: Host>(
+/// Why a request is not served.
+enum End {
+    /// By what is known of the workspace.
+    Unready(Refusal),
+    /// By what happened.
+    Refused(Refusal),
+}
+
+/// Finds where the request may go and tries one target after the other, as its route says.
+async fn pursue<H: Host>(
     host: &H,
     settings: &Rc<Settings>,
-    mut asked: Asked<'_>,
-    credential: &Credential,
+    caller: &Caller,
+    wanted: &Wanted<'_>,
+    session: Option<&str>,
+    cargo: &mut Cargo<'_, H>,
     draft: &Draft,
-) -> Result<Answer<H>, Refusal> {
-    draft.attempt(&credential.key.name);
-    let bytes = count::answer(asked.body).map_err(translate::wrong)?;
-    asked.warnings.push(format!(
-        "the count is an estimate: {} was not asked",
-        asked.who.title
-    ));
-    draft.answered(200);
-    log::push(host, settings, draft.clone());
-    let mut set = answer::headers(&asked, draft);
-    set.push(("content-type", Cow::Borrowed("application/json")));
-    Ok(Answer {
-        status: 200,
-        from: None,
-        set,
-        body: AnswerBody::Bytes(bytes),
-    })
+) -> Result<Answer<H>, End> {
+    let (call, ask) = (cargo.request.call, cargo.ask);
+    let course = target::course(&caller.who, call.surface, wanted, ask.further_models)
+        .map_err(End::Unready)?;
+    if let Some(route) = course.of.route {
+        draft.route(&route.name);
+    }
+    let mut tries = Tries::new(course.of.route, course.sizes(), host.monotonic_ms());
+    // Keys of the provider at hand that have failed, and how the last of them did.
+    let mut spent: Vec<String> = Vec::new();
+    let mut pending: Option<Failed> = None;
+    let mut last: Option<End> = None;
+    loop {
+        let (step, place, within_ms) = match tries.next(host.monotonic_ms()) {
+            Next::Try {
+                step,
+                place,
+                within_ms,
+            } => (step, place, within_ms),
+            Next::Arrange(step) => {
+                let order = split::order(host, settings, caller, &course.of, step, session).await;
+                tries.arranged(order, |place| {
+                    circuit::out(host, &caller.who, &course.at(step, place)?)
+                });
+                continue;
+            }
+            Next::Pause(ms) => {
+                host.sleep(Duration::from_millis(ms)).await;
+                continue;
+            }
+            Next::Stop => return Err(last.unwrap_or_else(|| End::Refused(nothing_left()))),
+        };
+        let Some(target) = course.at(step, place) else {
+            return Err(End::Refused(nothing_left()));
+        };
+        draft.target(&target);
+        let others = tries.takes_other_keys(Cause::RateLimit);
+        let passed = |key: &KeyPointer| {
+            spent.contains(&key.id)
+                || health::is_rejected(host, key)
+                || others && circuit::rests(host, key)
+        };
+        let chosen = credential::choose(host, settings, caller, &target, &passed, draft).await;
+        let credential = match chosen {
+            Ok(credential) if !spent.contains(&credential.key.id) => credential,
+            // Every key there is has been tried.
+            Ok(_) => {
+                spent.clear();
+                let failed = pending.take().unwrap_or(Failed::UNREADY);
+                tries.failed(failed, host.monotonic_ms(), chance(host));
+                continue;
+            }
+            Err(Unusable::Moved) => return Err(End::Unready(being_replaced())),
+            Err(Unusable::Refused(refusal)) => return Err(End::Refused(refusal)),
+            Err(Unusable::NotReady(refusal)) => {
+                tries.failed(Failed::UNREADY, host.monotonic_ms(), chance(host));
+                // What a provider has said goes before what is missing.
+                if !matches!(last, Some(End::Refused(_))) {
+                    last = Some(End::Unready(refusal));
+                }
+                continue;
+            }
+        };
+        let terms = terms::terms(host, settings, caller, &target, &credential, cargo).await;
+        let terms = terms.map_err(End::Unready)?;
+        if cargo.ticket.is_none() {
+            let need = terms::need(caller, &course, cargo);
+            let ticket = limits::admit(host, settings, caller, need).await;
+            let ticket = ticket.map_err(End::Refused)?;
+            draft.limited(ticket.headers());
+            cargo.ticket = Some(ticket);
+        }
+        let within = within_ms.map(Duration::from_millis);
+        let within = within.map_or(settings.provider_timeout, |ms| {
+            ms.min(settings.provider_timeout)
+        });
+        tries.sent();
+        let made = attempt(
+            host,
+            settings,
+            cargo,
+            &target,
+            &credential,
+            terms,
+            within,
+            draft,
+        );
+        let failure = match made.await {
+            Ok(answer) => {
+                circuit::worked(&target, &credential.key);
+                return Ok(answer);
+            }
+            Err(failure) => failure,
+        };
+        let Failure {
+            refusal,
+            mut failed,
+        } = failure;
+        draft.failed(refusal.code.text);
+        circuit::failed(host, &target, &credential.key, &failed);
+        last = Some(End::Refused(refusal));
+        if cargo.is_gone() {
+            failed.cause = None;
+        }
+        if failed
+            .cause
+            .is_some_and(|cause| tries.takes_other_keys(cause))
+        {
+            spent.push(credential.key.id.clone());
+            pending = Some(failed);
+        } else {
+            spent.clear();
+            tries.failed(failed, host.monotonic_ms(), chance(host));
+        }
+    }
+}
+
+fn chance<H: Host>(host: &H) -> u64 {
+    let mut bytes = [0; 8];
+    host.random(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+fn being_replaced() -> Refusal {
+    Refusal::new(
+        Code::PROVIDER_NOT_READY,
+        "The provider key is being replaced at this moment.",
+    )
+    .remedy("Try again.")
+}
+
+/// No course is without a target, so that some failure is there to be shown.
+fn nothing_left() -> Refusal {
+    Refusal::new(Code::INTERNAL_ERROR, "There was no target to be tried.")
 }
 
 /// The client's own id where it sent one that can stand in a header and a log; else a new one.

@@ -6,18 +6,22 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockgate_host::Host;
 use lockgate_refusal::Refusal;
 use lockgate_routing::{NotReady, PassedOver};
-use lockgate_workspace::question::{DataQuestion, Records};
-use lockgate_workspace::resource::{Attempt, RequestRecord, Timestamp};
+use lockgate_workspace::question::{DataQuestion, GrantReport, Records, SplitReturn};
+use lockgate_workspace::resource::{Attempt, RequestRecord, Timestamp, Tokens};
+use lockgate_workspace::snapshot::KeyPointer;
 use lockgate_workspace::{AskError, Settings, ask};
 
 use crate::admission::{self, Caller};
+use crate::credential::Credential;
 use crate::incidents::{Due, Event, Incidents, Of};
 use crate::target::Target;
+use crate::{limits, split};
 
 /// Longest time a record waits; half a lease, where that is shorter, so that leases in use are renewed before they end.
 const FLUSH_MS: u64 = 500;
@@ -44,13 +48,37 @@ struct Inner {
     route: RefCell<Option<String>>,
     provider: Cell<Option<&'static str>>,
     model: RefCell<Option<String>>,
-    provider_key: RefCell<Option<String>>,
+    attempts: RefCell<Vec<Try>>,
     status: Cell<u16>,
     code: Cell<Option<&'static str>>,
-    provider_status: Cell<Option<u16>>,
-    head_ms: Cell<Option<u64>>,
+    tokens: Cell<Option<Tokens>>,
+    cost: Cell<Option<u64>>,
+    limits: RefCell<Vec<(&'static str, String)>>,
     outcome: Cell<Option<&'static str>>,
     event: RefCell<Option<Event>>,
+}
+
+/// One try at one target.
+pub(crate) struct Try {
+    pub(crate) provider: &'static str,
+    model: String,
+    key: Arc<KeyPointer>,
+    managed: bool,
+    began: u64,
+    status: Option<u16>,
+    pub(crate) code: Option<&'static str>,
+    milliseconds: u64,
+}
+
+impl Try {
+    /// The name of the key that it was made with.
+    pub(crate) fn key(&self) -> &str {
+        &self.key.name
+    }
+}
+
+fn paid_by(managed: bool) -> &'static str {
+    if managed { "managed" } else { "byok" }
 }
 
 impl Draft {
@@ -71,11 +99,12 @@ impl Draft {
             route: RefCell::new(None),
             provider: Cell::new(None),
             model: RefCell::new(None),
-            provider_key: RefCell::new(None),
+            attempts: RefCell::new(Vec::new()),
             status: Cell::new(0),
             code: Cell::new(None),
-            provider_status: Cell::new(None),
-            head_ms: Cell::new(None),
+            tokens: Cell::new(None),
+            cost: Cell::new(None),
+            limits: RefCell::new(Vec::new()),
             outcome: Cell::new(None),
             event: RefCell::new(None),
         }))
@@ -102,6 +131,11 @@ impl Draft {
         *self.0.event.borrow_mut() = None;
     }
 
+    /// The route has decided.
+    pub(crate) fn route(&self, name: &str) {
+        *self.0.route.borrow_mut() = Some(name.to_owned());
+    }
+
     /// The route that decided, if one did.
     pub(crate) fn routed(&self) -> Option<String> {
         self.0.route.borrow().clone()
@@ -126,16 +160,70 @@ impl Draft {
     }
 
     /// An attempt begins.
-    pub(crate) fn attempt(&self, provider_key: &str) {
-        *self.0.provider_key.borrow_mut() = Some(provider_key.to_owned());
+    pub(crate) fn attempt<H: Host>(&self, host: &H, target: &Target<'_>, credential: &Credential) {
+        self.0.attempts.borrow_mut().push(Try {
+            provider: target.manifest.slug,
+            model: target.model.to_owned(),
+            key: credential.key.clone(),
+            managed: credential.managed,
+            began: host.monotonic_ms(),
+            status: None,
+            code: None,
+            milliseconds: 0,
+        });
     }
 
     /// The provider gave its head, or failed without.
     pub(crate) fn head<H: Host>(&self, host: &H, status: Option<u16>) {
-        self.0.provider_status.set(status);
-        self.0
-            .head_ms
-            .set(Some(host.monotonic_ms().saturating_sub(self.0.started)));
+        if let Some(attempt) = self.0.attempts.borrow_mut().last_mut() {
+            attempt.status = status;
+            attempt.milliseconds = host.monotonic_ms().saturating_sub(attempt.began);
+        }
+    }
+
+    /// The attempt has failed, which may not be what the client is told.
+    pub(crate) fn failed(&self, code: &'static str) {
+        if let Some(attempt) = self.0.attempts.borrow_mut().last_mut() {
+            attempt.code = Some(code);
+        }
+    }
+
+    /// The model of the last attempt.
+    pub(crate) fn model(&self) -> Option<String> {
+        self.0.model.borrow().clone()
+    }
+
+    /// How often a provider was asked.
+    pub(crate) fn attempts(&self) -> usize {
+        self.0.attempts.borrow().len()
+    }
+
+    /// Looks at each attempt.
+    pub(crate) fn each_attempt(&self, each: impl FnMut(&Try)) {
+        self.0.attempts.borrow().iter().for_each(each);
+    }
+
+    /// Who pays for the last attempt, and with which key.
+    pub(crate) fn payer(&self) -> Option<(&'static str, String)> {
+        let attempts = self.0.attempts.borrow();
+        let last = attempts.last()?;
+        Some((paid_by(last.managed), last.key.name.clone()))
+    }
+
+    /// What was used, and what that costs.
+    pub(crate) fn used(&self, tokens: Option<Tokens>, cost: Option<u64>) {
+        self.0.tokens.set(tokens);
+        self.0.cost.set(cost);
+    }
+
+    /// What is left of the gateway key's limits, as headers.
+    pub(crate) fn limited(&self, headers: Vec<(&'static str, String)>) {
+        *self.0.limits.borrow_mut() = headers;
+    }
+
+    /// The same.
+    pub(crate) fn limits(&self) -> Vec<(&'static str, String)> {
+        self.0.limits.borrow().clone()
     }
 
     /// What the client is given.
@@ -161,21 +249,20 @@ impl Draft {
         let identity = &inner.who.identity;
         let route = inner.route.borrow();
         let model = inner.model.borrow();
-        let provider_key = inner.provider_key.borrow();
+        let tries = inner.attempts.borrow();
         let model = model.as_deref().map(Cow::Borrowed);
-        let provider_key = provider_key.as_deref().map(Cow::Borrowed);
         let provider = inner.provider.get().map(Cow::Borrowed);
         let code = inner.code.get().map(Cow::Borrowed);
-        let attempts = match (&provider, inner.head_ms.get()) {
-            (Some(provider), Some(milliseconds)) => vec![Attempt {
-                provider: provider.clone(),
-                provider_key: provider_key.clone(),
-                status: inner.provider_status.get(),
-                code: code.clone(),
-                milliseconds,
-            }],
-            _ => Vec::new(),
-        };
+        let last = tries.last();
+        let attempts = tries.iter().map(|attempt| Attempt {
+            provider: Cow::Borrowed(attempt.provider),
+            model: Some(Cow::Borrowed(attempt.model.as_str())).filter(|model| !model.is_empty()),
+            provider_key: Some(Cow::Borrowed(&attempt.key.name)),
+            credential: Some(Cow::Borrowed(paid_by(attempt.managed))),
+            status: attempt.status,
+            code: attempt.code.map(Cow::Borrowed),
+            milliseconds: attempt.milliseconds,
+        });
         let record = RequestRecord {
             id: Cow::Borrowed(&inner.request_id),
             at: Timestamp(inner.at),
@@ -186,15 +273,17 @@ impl Draft {
             team: identity.team.as_deref().map(Cow::Borrowed),
             path: Cow::Borrowed(&inner.path),
             route: route.as_deref().map(Cow::Borrowed),
-            credential: provider_key.is_some().then_some(Cow::Borrowed("byok")),
+            credential: last.map(|attempt| Cow::Borrowed(paid_by(attempt.managed))),
             provider,
             model,
-            provider_key,
+            provider_key: last.map(|attempt| Cow::Borrowed(attempt.key.name.as_str())),
             status: inner.status.get(),
             code,
             stream: inner.stream.get(),
             outcome: inner.outcome.get().map(Cow::Borrowed),
-            attempts,
+            tokens: inner.tokens.get(),
+            cost_microusd: inner.cost.get(),
+            attempts: attempts.collect(),
         };
         let length = out.len();
         if serde_json::to_writer(&mut *out, &record).is_err() {
@@ -226,6 +315,8 @@ struct Waiting {
     /// Records as JSON, a line each.
     records: Vec<u8>,
     incidents: Incidents,
+    /// Whether there is something to report that waits elsewhere: allowances, blocks of splits.
+    more: bool,
 }
 
 #[derive(Default)]
@@ -236,13 +327,24 @@ struct Queue {
 }
 
 impl Queue {
+    /// Whether a flush is to be begun, since none is under way.
+    fn begins(&mut self, now: u64) -> bool {
+        let lost = |began: u64| now < began || now - began > LOST_MS;
+        let idle = self.flushing.is_none_or(lost);
+        if idle {
+            self.flushing = Some(now);
+        }
+        idle
+    }
+
     /// Takes what is to go out now: workspaces with their records and incidents.
     fn take(&mut self, now: u64) -> Vec<(String, Vec<u8>, Due)> {
         let mut ready = Vec::new();
         self.waiting.retain(|workspace, waiting| {
             let records = std::mem::take(&mut waiting.records);
             let due = waiting.incidents.due(now);
-            if !records.is_empty() || !due.is_empty() {
+            let more = std::mem::take(&mut waiting.more);
+            if !records.is_empty() || !due.is_empty() || more {
                 ready.push((workspace.clone(), records, due));
             }
             !waiting.incidents.is_empty()
@@ -281,12 +383,21 @@ pub(crate) fn push<H: Host>(host: &H, settings: &Rc<Settings>, draft: Draft) {
                 waiting.records.push(b'\n');
             }
         }
-        let lost = |began: u64| now < began || now - began > LOST_MS;
-        let idle = queue.flushing.is_none_or(lost);
-        if idle {
-            queue.flushing = Some(now);
-        }
-        idle
+        queue.begins(now)
+    });
+    if flush {
+        let (background, settings) = (host.clone(), settings.clone());
+        host.spawn(async move { flush_later(background, settings).await });
+    }
+}
+
+/// Sees to it that what waits elsewhere for a workspace is reported with the next flush.
+pub(crate) fn more<H: Host>(host: &H, settings: &Rc<Settings>, workspace: &str) {
+    let now = host.monotonic_ms();
+    let flush = QUEUE.with_borrow_mut(|queue| {
+        let waiting = queue.waiting.entry(workspace.to_owned()).or_default();
+        waiting.more = true;
+        queue.begins(now)
     });
     if flush {
         let (background, settings) = (host.clone(), settings.clone());
@@ -311,15 +422,30 @@ async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
             match incidents.take() {
                 Some(incidents) => {
                     let due = admission::due(&host, &workspace, RENEWALS);
-                    report(&host, &settings, &workspace, group, incidents, due).await;
+                    let grants = limits::reports(&host, &workspace);
+                    let splits = split::unused(&workspace);
+                    let told = Told {
+                        incidents,
+                        grants,
+                        splits,
+                    };
+                    report(&host, &settings, &workspace, group, told, due).await;
                 }
                 None => {
-                    let nothing = Due::default();
+                    let nothing = Told::default();
                     report(&host, &settings, &workspace, group, nothing, Vec::new()).await;
                 }
             }
         }
     }
+}
+
+/// What goes out once with a workspace's records.
+#[derive(Default)]
+struct Told {
+    incidents: Due,
+    grants: Vec<GrantReport>,
+    splits: Vec<SplitReturn>,
 }
 
 /// Sends one group with incidents and the first renewal in the same hop, then the other renewals. A group that cannot be
@@ -330,14 +456,21 @@ async fn report<H: Host>(
     settings: &Settings,
     workspace: &str,
     records: Records,
-    incidents: Due,
+    told: Told,
     due: Vec<admission::Renewal>,
 ) {
+    let Told {
+        incidents,
+        grants,
+        splits,
+    } = told;
     let mut due = due.into_iter();
     let first = due.next();
     let question = DataQuestion::Report {
         records,
         incidents: incidents.told(),
+        grants: grants.clone(),
+        splits: splits.clone(),
         admit: first.as_ref().map(admission::Renewal::admit),
     };
     match (ask(host, settings, workspace, question).await, first) {
@@ -347,6 +480,8 @@ async fn report<H: Host>(
         }
         (Ok(_), None) => {}
         (Err(error), _) => {
+            limits::untold(workspace, grants);
+            split::untold(workspace, splits);
             QUEUE.with_borrow_mut(|queue| queue.untold(workspace, &error, incidents));
         }
     }

@@ -83,8 +83,10 @@ fn served(who: &lockgate_routing::Caller, name: &str) -> Option<&'static Manifes
         names: Names::Always,
         surface: None,
     };
-    let target = lockgate_routing::target(who, &wanted).ok()?;
-    lockgate_routing::can_use(who, &target).then_some(target.manifest)
+    let course = lockgate_routing::course(who, &wanted).ok()?;
+    let mut targets = course.choices().map(|choice| &choice.target);
+    let usable = targets.find(|target| lockgate_routing::can_use(who, target));
+    usable.map(|target| target.manifest)
 }
 
 /// The names that may be served. Those of a configuration are what its routes take, or its targets' own where it has no
@@ -181,6 +183,7 @@ mod tests {
     /// A caller in an open workspace with keys of OpenAI and Anthropic, under routes to OpenAI that take these models.
     fn caller(routes: &[&[&str]], direct_models: bool) -> lockgate_routing::Caller {
         let route = |(place, models): (usize, &&[&str])| Route {
+            fallback: Default::default(),
             name: format!("route-{place}"),
             models: models.iter().map(|model| (*model).to_owned()).collect(),
             task: None,
@@ -204,6 +207,8 @@ mod tests {
             unenforced: Vec::new(),
         };
         let identity = Identity {
+            budget: Default::default(),
+            limits: Default::default(),
             gateway_key: "gk_1".into(),
             name: "app".into(),
             agent: "app".into(),
@@ -217,6 +222,7 @@ mod tests {
             team: None,
         };
         let snapshot = Snapshot {
+            prices: Default::default(),
             version: 1,
             workspace: "ws_1".into(),
             name: "acme".into(),

@@ -1,15 +1,16 @@
 //! Streams that pass as they are, with an eye on how they end; and how each surface says that one failed.
 
-use std::rc::Rc;
-
-use lockgate_host::{End, Host, Watch};
+use lockgate_host::{End, Host, Seen, Watch};
 use lockgate_providers::{Dialect, Surface};
 use lockgate_refusal::{Code, Refusal, Shape};
 use lockgate_workspace::Settings;
 use memchr::memmem;
 
+use lockgate_workspace::resource::Tokens;
+
+use crate::account::Account;
 use crate::failure::Who;
-use crate::log::{self, Draft};
+use crate::usage;
 
 /// How a surface's streams end, and how they say that something went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,19 +129,34 @@ pub(crate) fn silent(who: &Who, settings: &Settings) -> Refusal {
     .remedy("What came before this is incomplete; try again.")
 }
 
-/// Looks at how a stream ended, logs it, and adds the error event where it was broken off.
+/// Looks at how a stream ended, accounts for it, and adds the error event where it was broken off.
 pub(crate) struct Ending<H: Host> {
-    pub(crate) host: H,
-    pub(crate) settings: Rc<Settings>,
-    pub(crate) draft: Draft,
+    pub(crate) account: Account<H>,
     pub(crate) who: Who,
+    pub(crate) surface: Surface,
     pub(crate) voice: Voice,
     /// Whether a stream without the end marker was broken off.
     pub(crate) marked: bool,
 }
 
-impl<H: Host> Watch for Ending<H> {
-    fn ended(self: Box<Self>, tail: &[u8], _bytes: u64, end: End) -> Option<Vec<u8>> {
+/// What was counted of a stream on its way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// What the provider said was used.
+    pub(crate) tokens: Option<Tokens>,
+    /// Tokens of output that were passed on, at least.
+    pub(crate) output: u64,
+}
+
+impl<H: Host> Ending<H> {
+    /// The stream has ended; answers last words. `counted` is there where somebody has counted on the way.
+    pub(crate) fn finish(
+        self,
+        seen: Seen<'_>,
+        counted: Option<Counted>,
+        end: End,
+    ) -> Option<Vec<u8>> {
+        let tail = seen.tail;
         let done = self.voice.done(tail);
         let (outcome, refusal) = match end {
             End::ClientLeft => ("client_left", None),
@@ -149,19 +165,57 @@ impl<H: Host> Watch for Ending<H> {
             End::Broken(_) | End::Idle if done => ("complete", None),
             _ if self.voice.failed(tail) => ("provider_error", None),
             End::Complete | End::Broken(_) => ("broken", Some(broken(&self.who))),
-            End::Idle => ("idle", Some(silent(&self.who, &self.settings))),
+            End::Idle => ("idle", Some(silent(&self.who, &self.account.settings))),
         };
-        self.draft
-            .ended(outcome, refusal.as_ref().map(|r| r.code.text));
+        let draft = &self.account.draft;
+        draft.ended(outcome, refusal.as_ref().map(|r| r.code.text));
         let event = refusal.map(|refusal| {
             let mut event = Vec::new();
             let number = self.voice.next_number(tail);
             self.voice
-                .error(&refusal, self.draft.request_id(), number, &mut event);
+                .error(&refusal, draft.request_id(), number, &mut event);
             event
         });
-        log::push(&self.host, &self.settings, self.draft.clone());
+        let said = match counted {
+            Some(counted) => counted.tokens,
+            None => usage::ends(self.surface, seen),
+        };
+        match said {
+            Some(tokens) => self.account.used(tokens),
+            None => self
+                .account
+                .delivered(counted.map(|counted| counted.output)),
+        }
         event
+    }
+}
+
+impl<H: Host> Watch for Ending<H> {
+    fn ended(self: Box<Self>, seen: Seen<'_>, end: End) -> Option<Vec<u8>> {
+        self.finish(seen, None, end)
+    }
+}
+
+/// Reads the usage of a plain answer that passes as it is.
+pub(crate) struct Plain<H: Host> {
+    pub(crate) account: Account<H>,
+    pub(crate) surface: Surface,
+}
+
+impl<H: Host> Watch for Plain<H> {
+    fn ended(self: Box<Self>, seen: Seen<'_>, end: End) -> Option<Vec<u8>> {
+        let outcome = match end {
+            End::Complete => "complete",
+            End::ClientLeft => "client_left",
+            End::Idle => "idle",
+            End::Broken(_) => "broken",
+        };
+        self.account.draft.ended(outcome, None);
+        match usage::ends(self.surface, seen) {
+            Some(tokens) => self.account.used(tokens),
+            None => self.account.delivered(None),
+        }
+        None
     }
 }
 

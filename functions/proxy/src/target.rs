@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use lockgate_providers::{Dialect, Manifest, Surface};
 use lockgate_refusal::{Code, Refusal};
-use lockgate_routing::{Caller, Wanted};
+use lockgate_routing::{Caller, Choice, Wanted};
 
 /// Where a request goes, and how.
 #[derive(Debug, Clone, Copy)]
@@ -56,21 +56,83 @@ impl Way {
     }
 }
 
-/// The provider and model that are meant (API.md, “Which target a request gets”), and the way there.
-pub(crate) fn target<'a>(
+/// Where a request may go.
+pub(crate) struct Course<'a> {
+    pub(crate) of: lockgate_routing::Course<'a>,
+    further_models: bool,
+    surface: Surface,
+}
+
+/// The providers and models that are meant (API.md, “Which target a request gets”): those that have what is called. Where
+/// none has, it is the first that is said to lack it.
+pub(crate) fn course<'a>(
     caller: &'a Caller,
     surface: Surface,
     wanted: &Wanted<'a>,
     further_models: bool,
-) -> Result<Target<'a>, Refusal> {
-    let mut to = lockgate_routing::target(caller, wanted)?;
-    to.further_models = further_models;
-    let way = Way::of(surface, to.manifest, to.model).ok_or_else(|| lacks(surface, &to))?;
-    // What is translated takes the one model with it.
-    if way == Way::Through {
-        lockgate_routing::further_models(caller, &to)?;
+) -> Result<Course<'a>, Refusal> {
+    let mut of = lockgate_routing::course(caller, wanted)?;
+    let has = |to: &lockgate_routing::Target<'_>| Way::of(surface, to.manifest, to.model).is_some();
+    if !of.choices().all(|choice| has(&choice.target)) {
+        let first = of
+            .choices()
+            .next()
+            .map(|choice| lacks(surface, &choice.target));
+        for step in &mut of.steps {
+            step.choices.retain(|choice| has(&choice.target));
+        }
+        of.steps.retain(|step| !step.choices.is_empty());
+        if of.steps.is_empty() {
+            return Err(
+                first.unwrap_or_else(|| Refusal::new(Code::NOT_FOUND, "There is no target."))
+            );
+        }
     }
-    Ok(Target { to, way })
+    let course = Course {
+        of,
+        further_models,
+        surface,
+    };
+    // What is translated takes the one model with it.
+    if further_models {
+        for choice in course.of.choices() {
+            if let Some(target) = course.target(choice)
+                && target.way == Way::Through
+            {
+                lockgate_routing::further_models(caller, &target)?;
+            }
+        }
+    }
+    Ok(course)
+}
+
+impl<'a> Course<'a> {
+    /// How many choices each step has.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        self.of
+            .steps
+            .iter()
+            .map(|step| step.choices.len())
+            .collect()
+    }
+
+    /// Every target.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = Target<'a>> {
+        self.of.choices().filter_map(|choice| self.target(choice))
+    }
+
+    /// A choice as a target.
+    pub(crate) fn at(&self, step: usize, place: usize) -> Option<Target<'a>> {
+        let choice = self.of.steps.get(step)?.choices.get(place)?;
+        self.target(choice)
+    }
+
+    fn target(&self, choice: &Choice<'a>) -> Option<Target<'a>> {
+        let mut to = choice.target;
+        to.further_models = self.further_models;
+        let way = Way::of(self.surface, to.manifest, to.model)?;
+        Some(Target { to, way })
+    }
 }
 
 fn lacks(surface: Surface, to: &lockgate_routing::Target<'_>) -> Refusal {

@@ -1,7 +1,5 @@
 //! Between the client's dialect and the provider's: the request, the plain answer, the stream.
 
-use std::rc::Rc;
-
 use lockgate_dialects::{
     self as dialects, Answer, Encoded, Frames, Outcome, Problem, Reply, Sse, StreamTranslator,
     Unsupported,
@@ -11,12 +9,13 @@ use lockgate_dialects::{
 use lockgate_host::{End, Flow, Host, Transform};
 use lockgate_providers::{Dialect, Manifest};
 use lockgate_refusal::{Code, Refusal};
-use lockgate_workspace::Settings;
+use lockgate_workspace::resource::Tokens;
 
+use crate::account::Account;
 use crate::failure::{self, Who};
-use crate::log::{self, Draft};
 use crate::stream::{self, Voice};
 use crate::target::Target;
+use crate::usage;
 
 /// Writes the client's request in the provider's dialect; the second part says whether it wants a stream's usage.
 pub(crate) fn request(
@@ -24,10 +23,12 @@ pub(crate) fn request(
     body: &str,
     target: &Target<'_>,
 ) -> Result<(Encoded, bool), Refusal> {
-    let request = surface::decode_request(from, body).map_err(wrong)?;
+    let mut request = surface::decode_request(from, body).map_err(wrong)?;
+    // The provider always says, so that it is known; the client is told where it wants to be.
+    let told = std::mem::replace(&mut request.stream_usage, true);
     let encoded = dialects::encode_request(target.manifest.dialect, &request, &for_target(target))
         .map_err(|unsupported| refuse(unsupported, target.manifest))?;
-    Ok((encoded, request.stream_usage))
+    Ok((encoded, told))
 }
 
 /// Writes a request for embeddings in the provider's dialect; the second part is the request, which its answer needs.
@@ -81,16 +82,17 @@ fn read<'b>(from: Dialect, body: &'b [u8], target: &Target<'_>) -> Result<Answer
         .map_err(|problem| failure::unreadable(&problem.to_string(), target))
 }
 
-/// Writes the provider's plain answer in the client's dialect.
+/// Writes the provider's plain answer in the client's dialect; the second part is what was used.
 pub(crate) fn answer(
     from: Dialect,
     to: Dialect,
     body: &[u8],
     reply: &Reply<'_>,
     target: &Target<'_>,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<(Vec<u8>, Option<Tokens>), Refusal> {
     let answer = read(from, body, target)?;
-    Ok(surface::encode_answer(to, &answer, reply))
+    let bytes = surface::encode_answer(to, &answer, reply);
+    Ok((bytes, answer.usage.map(usage::tokens)))
 }
 
 /// Writes a plain answer as a stream, for a client that asked for one and a provider that does not stream.
@@ -100,32 +102,31 @@ pub(crate) fn replayed(
     body: &[u8],
     reply: &Reply<'_>,
     target: &Target<'_>,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<(Vec<u8>, Option<Tokens>), Refusal> {
     let answer = read(from, body, target)?;
     let mut out = Vec::new();
     if let Some(mut encoder) = surface::stream_encoder(to, reply) {
         dialects::replay(&answer, |event| encoder.event(event, &mut out));
     }
-    Ok(out)
+    Ok((out, answer.usage.map(usage::tokens)))
 }
 
 /// A stream on its way from the provider's dialect to the client's. It ends as the provider's did: where that failed, broke
 /// or fell silent, with an error event and without the dialect's end.
 pub(crate) struct Translation<H: Host> {
-    host: H,
-    settings: Rc<Settings>,
-    draft: Draft,
+    /// Until the stream has ended.
+    account: Option<Account<H>>,
     who: Who,
     voice: Voice,
     translator: StreamTranslator,
+    /// Pieces that came, each with a token at least.
+    pieces: u64,
 }
 
 impl<H: Host> Translation<H> {
     /// `None` where there is no such stream.
     pub(crate) fn new(
-        host: &H,
-        settings: &Rc<Settings>,
-        draft: &Draft,
+        open: impl FnOnce() -> Account<H>,
         who: Who,
         (from, to): (Dialect, Dialect),
         reply: &Reply<'_>,
@@ -134,17 +135,14 @@ impl<H: Host> Translation<H> {
             Dialect::Bedrock => Frames::EventStream(dialects::bedrock::EventStream::default()),
             _ => Frames::Sse(Sse::default()),
         };
+        let decoder = dialects::stream_decoder(from)?;
+        let encoder = surface::stream_encoder(to, reply)?;
         Some(Self {
-            host: host.clone(),
-            settings: settings.clone(),
-            draft: draft.clone(),
+            account: Some(open()),
             who,
             voice: Voice::of(to),
-            translator: StreamTranslator::new(
-                frames,
-                dialects::stream_decoder(from)?,
-                surface::stream_encoder(to, reply)?,
-            ),
+            translator: StreamTranslator::new(frames, decoder, encoder),
+            pieces: 0,
         })
     }
 }
@@ -152,6 +150,7 @@ impl<H: Host> Translation<H> {
 impl<H: Host> Transform for Translation<H> {
     fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Flow {
         self.translator.push(piece, out);
+        self.pieces += 1;
         match self.translator.outcome() {
             // After the provider's end its body is read to the end of HTTP, so that the connection can be used again.
             Outcome::Open | Outcome::Complete => Flow::More,
@@ -163,6 +162,9 @@ impl<H: Host> Transform for Translation<H> {
         if end == End::Complete {
             self.translator.ended(out);
         }
+        let Some(account) = self.account.take() else {
+            return;
+        };
         let (outcome, refusal) = match (self.translator.outcome().clone(), end) {
             (Outcome::Complete, _) => ("complete", None),
             (_, End::ClientLeft) => ("client_left", None),
@@ -183,18 +185,22 @@ impl<H: Host> Transform for Translation<H> {
                     .provider(self.who.slug),
                 ),
             ),
-            (Outcome::Open, End::Idle) => ("idle", Some(stream::silent(&self.who, &self.settings))),
+            (Outcome::Open, End::Idle) => {
+                ("idle", Some(stream::silent(&self.who, &account.settings)))
+            }
             (Outcome::Open, End::Complete | End::Broken(_)) => {
                 ("broken", Some(stream::broken(&self.who)))
             }
         };
-        self.draft
-            .ended(outcome, refusal.as_ref().map(|refusal| refusal.code.text));
+        let draft = &account.draft;
+        draft.ended(outcome, refusal.as_ref().map(|refusal| refusal.code.text));
         if let Some(refusal) = refusal {
             let number = self.translator.next_number();
-            self.voice
-                .error(&refusal, self.draft.request_id(), number, out);
+            self.voice.error(&refusal, draft.request_id(), number, out);
         }
-        log::push(&self.host, &self.settings, self.draft.clone());
+        match self.translator.usage() {
+            Some(used) => account.used(usage::tokens(used)),
+            None => account.delivered(Some(self.pieces)),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Duration;
 
 use lockgate_host::{Credential as Header, Headers, Host, Inbound, Method, Outbound, OutboundBody};
 use lockgate_providers::Manifest;
@@ -10,11 +11,12 @@ use lockgate_refusal::{Code, Refusal};
 use lockgate_sigv4::Credentials;
 use lockgate_workspace::Settings;
 use lockgate_workspace::health::rejects_key;
+use lockgate_workspace::plan::Cause;
 use lockgate_workspace::snapshot::KeyPointer;
 
 use crate::credential::Credential;
 use crate::endpoint::BodyKind;
-use crate::failure::{self, Who};
+use crate::failure::{self, Failure, Who};
 use crate::log::Draft;
 use crate::target::Target;
 use crate::{Request, health};
@@ -43,7 +45,7 @@ pub(crate) struct Outgoing<'a, H: Host> {
     pub(crate) translated: bool,
 }
 
-/// Sends the request; an answer with a success status comes back with its body unread.
+/// Sends the request, and waits so long for the head of the answer; an answer with a success status comes back with its body unread.
 pub(crate) async fn send<H: Host>(
     host: &H,
     settings: &Rc<Settings>,
@@ -51,16 +53,19 @@ pub(crate) async fn send<H: Host>(
     target: &Target<'_>,
     credential: &Credential,
     outgoing: Outgoing<'_, H>,
+    within: Duration,
     draft: &Draft,
-) -> Result<Inbound<H>, Refusal> {
+) -> Result<Inbound<H>, Failure> {
     let manifest = target.manifest;
     let key = &*credential.key;
-    draft.attempt(&key.name);
+    draft.attempt(host, target, credential);
     let base = lockgate_providers::base(manifest, key.base_url.as_deref(), &key.options).map_err(
         |missing| {
-            Refusal::new(Code::PROVIDER_NOT_READY, missing.to_string())
-                .provider(manifest.slug)
-                .remedy("Save the provider key again with the option.")
+            not_ready(
+                Refusal::new(Code::PROVIDER_NOT_READY, missing.to_string())
+                    .provider(manifest.slug)
+                    .remedy("Save the provider key again with the option."),
+            )
         },
     )?;
     let query = request.query.filter(|_| !outgoing.translated);
@@ -99,7 +104,8 @@ pub(crate) async fn send<H: Host>(
             secret,
         }),
         Some((secret, Sending::SigV4)) => {
-            signed = Signed::of(host, key, manifest, &outgoing, &url, secret, &set)?;
+            signed = Signed::of(host, key, manifest, &outgoing, &url, secret, &set)
+                .map_err(not_ready)?;
             set.extend(
                 signed
                     .headers
@@ -126,7 +132,7 @@ pub(crate) async fn send<H: Host>(
             set: &set,
             credential: header,
             body: outgoing.body,
-            head_timeout: settings.provider_timeout,
+            head_timeout: within,
             idle_timeout: settings.provider_idle,
         })
         .await;
@@ -134,7 +140,7 @@ pub(crate) async fn send<H: Host>(
         Ok(reply) => reply,
         Err(error) => {
             draft.head(host, None);
-            return Err(failure::unanswered(&error, target, settings));
+            return Err(failure::unanswered(&error, target, within));
         }
     };
     draft.head(host, Some(reply.status));
@@ -153,10 +159,15 @@ pub(crate) async fn send<H: Host>(
     let mut said = said.unwrap_or_default();
     said.code = said.code.or(kind);
     if rejects_key(reply.status, said.message.as_deref()) {
-        health::rejected(host, settings, draft.workspace(), key);
+        health::rejected(host, settings, credential.workspace(draft), key);
     }
     let who = Who::of(target, credential);
     Err(failure::refused(reply.status, retry_after, said, &who))
+}
+
+/// The key is not whole, so that another one is needed.
+fn not_ready(refusal: Refusal) -> Failure {
+    Failure::new(refusal, Some(Cause::KeyMissing))
 }
 
 /// A request that is signed, not sent with its key (AWS Signature Version 4).

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use lockgate_workspace::plan::{Route, RouteTarget};
+use lockgate_workspace::plan::{Fallback, Route, RouteTarget};
 
 use crate::fields::Spot;
 use crate::options::{MAX_LIST, MAX_MODEL, MAX_NAME, Seen, Unenforced, name};
@@ -70,6 +70,7 @@ pub(crate) fn read(
             models,
             task,
             allow_providers,
+            fallback: Fallback::default(),
             targets: chosen,
         });
     }

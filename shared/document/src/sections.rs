@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use lockgate_workspace::plan::{Plan, Route, RouteTarget};
+use lockgate_workspace::plan::{Fallback, Plan, Route, RouteTarget};
 use lockgate_workspace::question::Declared;
 
 use crate::fields::Spot;
@@ -169,6 +169,7 @@ fn own_models(targets: &Targets) -> Vec<Route> {
             models: vec![model.clone()],
             task: None,
             allow_providers: None,
+            fallback: Fallback::default(),
             targets: vec![RouteTarget {
                 target: place,
                 priority: 0,

@@ -223,6 +223,7 @@ fn document(targets: &[Target], routes: &[Wanted], direct: Option<bool>) -> (Val
             "targets": written, "allow_providers": allow,
         })));
         plan_routes.push(Route {
+            fallback: Default::default(),
             name: format!("route {at}"),
             models: route.models.clone().unwrap_or_default(),
             task: route.task.clone(),

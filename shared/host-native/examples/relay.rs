@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockgate_host::{
-    Answer, AnswerBody, Credential, End, Fetch, Headers, Outbound, OutboundBody, Secret, Watch,
+    Answer, AnswerBody, Credential, End, Fetch, Headers, Outbound, OutboundBody, Secret, Seen,
+    Watch,
 };
 use lockgate_host_native::{Folder, Incoming, Listeners, NativeHost, Shared, environment, server};
 
 struct Silent;
 
 impl Watch for Silent {
-    fn ended(self: Box<Self>, _tail: &[u8], _bytes: u64, _end: End) -> Option<Vec<u8>> {
+    fn ended(self: Box<Self>, _seen: Seen<'_>, _end: End) -> Option<Vec<u8>> {
         None
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn respond(answer: Answer) -> Response<ResponseBody> {
             Source::Stream(stream, idle) => ResponseBody::Through(Silence::new(idle), stream),
             Source::Bytes(bytes) => ResponseBody::Bytes(bytes),
         },
-        AnswerBody::Watched(body, watch) => {
+        AnswerBody::Watched(body, watch) | AnswerBody::Followed(body, watch) => {
             headers.remove(CONTENT_LENGTH);
             ResponseBody::Watched(Box::new(Watched::new(body.into_source(), watch)))
         }

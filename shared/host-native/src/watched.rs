@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Hyper;
-use lockgate_host::{End, TAIL_BYTES, Watch, WholeEvents};
+use lockgate_host::{End, Seen, TAIL_BYTES, Watch, WholeEvents};
 use thiserror::Error;
 
 use crate::body::Source;
@@ -132,7 +132,14 @@ impl Watched {
     fn ended(&mut self, end: End) -> Option<Vec<u8>> {
         let watch = self.watch.take()?;
         let bytes = self.bytes;
-        self.tail.with(|tail| watch.ended(tail, bytes, end))
+        self.tail.with(|tail| {
+            let seen = Seen {
+                head: &[],
+                tail,
+                bytes,
+            };
+            watch.ended(seen, end)
+        })
     }
 }
 

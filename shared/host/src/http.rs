@@ -29,6 +29,7 @@ pub const READ_HEADERS: &[&str] = &[
     "lockgate-request-id",
     "lockgate-provider",
     "lockgate-workspace",
+    "traceparent",
 ];
 
 /// Headers that never pass from a provider's answer to the client: hop-by-hop ones (RFC 9110, 7.6.1), and those
@@ -52,6 +53,9 @@ pub const WITHHELD_HEADERS: &[&str] = &[
 
 /// At most this many of a watched body's last bytes are handed to [`Watch::ended`].
 pub const TAIL_BYTES: usize = 4096;
+
+/// At most this many of a watched body's first bytes are.
+pub const HEAD_BYTES: usize = 2048;
 
 /// Headers in an engine's own form.
 pub trait Headers {
@@ -149,6 +153,9 @@ pub enum AnswerBody<F: Fetch> {
     /// ended is told to the watcher, who may add last words. Where he does, an unfinished event before them is dropped, or
     /// finished where the engine has passed its beginning already.
     Watched(F::Body, Box<dyn Watch>),
+    /// A provider's body, passed on as it comes, its length known to the client where the provider said it; a watcher is
+    /// told what its beginning and end were, and has no last words.
+    Followed(F::Body, Box<dyn Watch>),
     /// A provider's stream, rewritten as it arrives; what [`Transform`] appends is sent at once. The engine withholds the
     /// provider's `content-length` and `content-encoding`.
     Transformed(F::Body, Box<dyn Transform>),
@@ -169,9 +176,20 @@ pub enum End {
 
 /// Learns how a body ended.
 pub trait Watch {
-    /// Called exactly once. `tail` is the end of what the provider sent, at most [`TAIL_BYTES`]; `bytes` counts all of it.
-    /// Returned bytes are sent to the client before the body is ended normally.
-    fn ended(self: Box<Self>, tail: &[u8], bytes: u64, end: End) -> Option<Vec<u8>>;
+    /// Called exactly once. Returned bytes are sent to the client before the body is ended normally, where it is a
+    /// [`AnswerBody::Watched`] one.
+    fn ended(self: Box<Self>, seen: Seen<'_>, end: End) -> Option<Vec<u8>>;
+}
+
+/// What a watcher is shown of a body that has ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen<'a> {
+    /// Its first bytes, at most [`HEAD_BYTES`].
+    pub head: &'a [u8],
+    /// Its last bytes, at most [`TAIL_BYTES`]; they may overlap with the first.
+    pub tail: &'a [u8],
+    /// How many there were.
+    pub bytes: u64,
 }
 
 /// Rewrites a body on its way.

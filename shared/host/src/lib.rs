@@ -14,9 +14,9 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use crate::http::{
-    Answer, AnswerBody, Credential, End, Fetch, FetchError, Flow, Headers, Inbound, Incoming,
-    Outbound, OutboundBody, READ_HEADERS, ReadError, TAIL_BYTES, Transform, WITHHELD_HEADERS,
-    Watch,
+    Answer, AnswerBody, Credential, End, Fetch, FetchError, Flow, HEAD_BYTES, Headers, Inbound,
+    Incoming, Outbound, OutboundBody, READ_HEADERS, ReadError, Seen, TAIL_BYTES, Transform,
+    WITHHELD_HEADERS, Watch,
 };
 pub use ::http::Method;
 pub use secret::Secret;

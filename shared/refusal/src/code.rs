@@ -41,6 +41,10 @@ codes! {
     GATEWAY_KEY_REVOKED = "gateway_key_revoked", 401;
     /// A gateway key whose time has passed.
     GATEWAY_KEY_EXPIRED = "gateway_key_expired", 401;
+    /// The workspace's wallet has less than the request may cost.
+    WALLET_INSUFFICIENT = "wallet_insufficient", 402;
+    /// The gateway key's budget is used up.
+    BUDGET_EXCEEDED = "budget_exceeded", 402;
     /// Policy says no.
     ACCESS_DENIED = "access_denied", 403;
     /// No provider serves a model of this name.
@@ -67,8 +71,12 @@ codes! {
     PROVIDER_KEY_PINNED_MISSING = "provider_key_pinned_missing", 424;
     /// The provider said 401 or 403.
     PROVIDER_KEY_REJECTED = "provider_key_rejected", 424;
+    /// Nobody knows what the model costs, where that has to be known.
+    PRICE_UNKNOWN = "price_unknown", 424;
     /// The provider's account is out of credit or quota.
     PROVIDER_QUOTA_EXHAUSTED = "provider_quota_exhausted", 424;
+    /// The gateway key's own limit.
+    RATE_LIMITED = "rate_limited", 429;
     /// The provider's rate limit.
     PROVIDER_RATE_LIMITED = "provider_rate_limited", 429;
     /// Our fault.
@@ -97,6 +105,9 @@ impl Code {
             Self::INVALID_JSON => "Send one JSON object, in UTF-8.",
             Self::METHOD_NOT_ALLOWED => "Use the method that the path takes.",
             Self::MODEL_NOT_FOUND => "GET /v1/models lists what this gateway key can use.",
+            Self::WALLET_INSUFFICIENT => {
+                "Add a provider key of the workspace's own, or have the wallet topped up."
+            }
             Self::NOT_FOUND => "List what there is, and check the spelling and the workspace.",
             Self::ALREADY_EXISTS => "Choose another name, or change the one there is.",
             Self::IN_USE => "Change what needs it first.",

@@ -77,6 +77,8 @@ pub struct Details {
     pub provider_code: Option<String>,
     /// Further members of the error's `lockgate` object.
     pub details: Vec<(&'static str, Value)>,
+    /// Further headers of the answer.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
 }
 
 impl Deref for Refusal {
@@ -107,6 +109,7 @@ impl Refusal {
             retry_after: None,
             provider_code: None,
             details: Vec::new(),
+            headers: Vec::new(),
         }))
     }
 
@@ -208,6 +211,7 @@ impl Refusal {
         if let Some(provider) = &self.provider {
             set.push(("lockgate-provider", provider.clone().into()));
         }
+        set.extend(self.headers.iter().cloned());
         Answer {
             status: self.code.status,
             from: None,

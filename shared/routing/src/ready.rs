@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use lockgate_access::{Judgement, judge, judge_absent};
+use lockgate_access::{Judgement, KeyFacts, judge, judge_absent};
 use lockgate_workspace::plan::CredentialKind;
 use lockgate_workspace::resource::{Pin, PinMode};
-use lockgate_workspace::snapshot::KeyPointer;
+use lockgate_workspace::snapshot::{KeyPointer, Snapshot};
+use lockgate_workspace::tags::Tags;
 
 use crate::caller::{Caller, facts};
 use crate::target::Target;
@@ -20,6 +21,8 @@ pub struct Ready<'a> {
     pub key: &'a Arc<KeyPointer>,
     /// The soft pin that asked for another one.
     pub passed_over: Option<PassedOver<'a>>,
+    /// Whether it is the platform's, and the workspace's wallet pays for it.
+    pub managed: bool,
 }
 
 /// A soft pin whose key cannot serve.
@@ -91,6 +94,20 @@ pub struct NotReady<'a> {
     pub key: Option<&'a KeyPointer>,
     pub(crate) hold: Hold<'a>,
 }
+
+impl NotReady<'_> {
+    /// Whether the platform's key may take the place of the workspace's own: the target takes either, and nothing but a key
+    /// is missing.
+    #[must_use]
+    pub fn leaves_to_platform(&self, target: &Target<'_>) -> bool {
+        target.credential() == CredentialKind::Any
+            && matches!(self.hold, Hold::Free)
+            && matches!(self.reason, Reason::Seeded | Reason::MissingProviderKey)
+    }
+}
+
+/// What roles call the platform's keys.
+const MANAGED: &str = "managed";
 
 /// What leaves a choice of keys, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,11 +188,64 @@ pub fn ready<'a>(
 ) -> Result<Ready<'a>, NotReady<'a>> {
     let (hold, passed_over) = Hold::of(caller, target);
     match best(allowed(caller, target, hold), rejected) {
-        Some(key) => Ok(Ready { key, passed_over }),
+        Some(key) => Ok(Ready {
+            key,
+            passed_over,
+            managed: false,
+        }),
         None => {
             let (reason, key) = why(caller, target, hold);
             Err(NotReady { reason, key, hold })
         }
+    }
+}
+
+/// Chooses the platform's key for a target that the platform pays for (FEATURES C4, H5), from its workspace's snapshot: the
+/// first that is not `rejected`, else the first. The agent's roles count as for a key `managed` of the provider without
+/// tags; nothing else of the workspace does.
+///
+/// # Errors
+/// [`NotReady`] where policy denies it, or the platform has no key of the provider.
+pub fn managed<'a>(
+    caller: &'a Caller,
+    platform: &'a Snapshot,
+    target: &Target<'a>,
+    rejected: impl Fn(&KeyPointer) -> bool,
+) -> Result<Ready<'a>, NotReady<'a>> {
+    let not_ready = |reason| NotReady {
+        reason,
+        key: None,
+        hold: Hold::Managed,
+    };
+    let manifest = target.manifest;
+    if caller.enforced() {
+        if !caller.policy.has_roles() {
+            return Err(not_ready(Reason::NoRoleAttached));
+        }
+        let (roles, tags) = (caller.snapshot.attached(&caller.identity), Tags::default());
+        let facts = KeyFacts {
+            id: MANAGED,
+            provider: manifest.slug,
+            name: MANAGED,
+            tags: &tags,
+        };
+        match judge(roles, &caller.circumstances(), target.judged(), &facts) {
+            Judgement::Allowed => {}
+            Judgement::TagMismatch => return Err(not_ready(Reason::TagMismatch)),
+            Judgement::Denied | Judgement::NoStatement => {
+                return Err(not_ready(Reason::DeniedByPolicy));
+            }
+        }
+    }
+    let keys = platform.usable(manifest.slug);
+    let keys = keys.filter(|key| key.sealed.is_some() || !manifest.needs_key());
+    match best(keys, rejected) {
+        Some(key) => Ok(Ready {
+            key,
+            passed_over: None,
+            managed: true,
+        }),
+        None => Err(not_ready(Reason::MissingProviderKey)),
     }
 }
 

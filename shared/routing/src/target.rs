@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use lockgate_glob::glob;
 use lockgate_providers::{Manifest, Surface, find};
 use lockgate_refusal::{Code, Refusal, shown};
-use lockgate_workspace::plan::{Plan, PlanTarget, Route};
+use lockgate_workspace::plan::{CredentialKind, Plan, PlanTarget, Route, RouteTarget};
 
 use crate::{Caller, resolve};
 
@@ -66,19 +66,71 @@ pub struct Target<'a> {
     pub(crate) planned: Option<&'a PlanTarget>,
 }
 
+/// Where a request may go, in the order of what its route says.
+#[derive(Debug, Clone)]
+pub struct Course<'a> {
+    /// The route that decided, if one did. Without one there is a single choice and a single try.
+    pub route: Option<&'a Route>,
+    /// The choices of each priority, the lowest first; none is empty, and there is at least one.
+    pub steps: Vec<Step<'a>>,
+}
+
+/// The choices of one priority.
+#[derive(Debug, Clone)]
+pub struct Step<'a> {
+    /// The priority.
+    pub priority: u32,
+    /// In the order in which the configuration has them, the heaviest first.
+    pub choices: Vec<Choice<'a>>,
+}
+
+/// One of several targets among which requests are split.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'a> {
+    /// Where it leads.
+    pub target: Target<'a>,
+    /// Its share.
+    pub weight: u32,
+}
+
+impl<'a> Course<'a> {
+    /// A course that leads to one target.
+    fn to(target: Target<'a>) -> Self {
+        Self {
+            route: None,
+            steps: vec![Step {
+                priority: 0,
+                choices: vec![Choice { target, weight: 1 }],
+            }],
+        }
+    }
+
+    /// Every choice, those of the lowest priority first.
+    pub fn choices(&self) -> impl Iterator<Item = &Choice<'a>> {
+        self.steps.iter().flat_map(|step| &step.choices)
+    }
+}
+
 impl<'a> Target<'a> {
     /// The model as policy is asked for it: the one that the provider is to see, where there is just one.
     #[must_use]
     pub fn judged(&self) -> Option<&'a str> {
         Some(self.model).filter(|model| !model.is_empty() && !self.further_models)
     }
+
+    /// Whose key pays. Where no configuration has decided on the target, the workspace's own only.
+    #[must_use]
+    pub fn credential(&self) -> CredentialKind {
+        self.planned
+            .map_or(CredentialKind::Byok, |planned| planned.credential)
+    }
 }
 
-/// Finds the target. Access is not judged here. Where no configuration is in play, nothing is allocated.
+/// Finds where a request may go. Access is not judged here.
 ///
 /// # Errors
 /// 404 where nothing serves what is asked for, 400 where the request does not say what it needs to.
-pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>, Refusal> {
+pub fn course<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Course<'a>, Refusal> {
     let model = wanted.model.filter(|model| !model.is_empty());
     let (model, route) = match model.and_then(|model| model.strip_prefix(ROUTE)) {
         Some(name) => (None, Some(name)),
@@ -93,12 +145,16 @@ pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>,
     if let Some(name) = wanted.route {
         let route = plan.and_then(|plan| Some((plan, find_route(plan, name)?)));
         let (plan, route) = route.ok_or_else(|| no_route(caller, name))?;
-        let target = by_route(plan, route, &wanted)?;
+        let course = by_route(plan, route, &wanted)?;
+        let leaves = |asked| {
+            let mut choices = course.choices();
+            choices.any(|choice| leaves_its_models(route, &choice.target, asked))
+        };
         return match wanted.model {
-            Some(asked) if !plan.direct_models && leaves_its_models(route, &target, asked) => {
+            Some(asked) if !plan.direct_models && leaves(asked) => {
                 Err(not_taken(caller, route, asked))
             }
-            _ => Ok(target),
+            _ => Ok(course),
         };
     }
     let Some(model) = wanted.model else {
@@ -109,7 +165,7 @@ pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>,
             return by_route(plan, route, &wanted);
         }
         if let Some(target) = by_own_model(plan, model) {
-            return Ok(target);
+            return Ok(Course::to(target));
         }
         if !plan.direct_models {
             return Err(outside(caller, plan, &format!("model `{}`", shown(model))).param("model"));
@@ -117,11 +173,11 @@ pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>,
     }
     if let Some(slug) = wanted.provider {
         let manifest = known(slug)?;
-        return Ok(direct(manifest, at(manifest, model)));
+        return Ok(Course::to(direct(manifest, at(manifest, model))));
     }
     let resolved = resolve(model, &caller.providers)
         .map_err(|error| Refusal::new(Code::MODEL_NOT_FOUND, error.to_string()).param("model"))?;
-    Ok(direct(resolved.manifest, resolved.model))
+    Ok(Course::to(direct(resolved.manifest, resolved.model)))
 }
 
 /// Whether some route of a configuration takes `model`.
@@ -200,52 +256,76 @@ fn find_route<'a>(plan: &'a Plan, name: &str) -> Option<&'a Route> {
     })
 }
 
-/// The route's first target: of those whose provider it allows, the one of the lowest priority, among equals the
-/// heaviest.
+/// The route's targets whose provider it allows, by priority.
 fn by_route<'a>(
     plan: &'a Plan,
     route: &'a Route,
     wanted: &Wanted<'a>,
-) -> Result<Target<'a>, Refusal> {
-    let allowed = |target: &PlanTarget| match &route.allow_providers {
-        Some(slugs) => slugs.contains(&target.provider),
-        None => true,
-    };
-    let usable = route.targets.iter().filter_map(|place| {
-        let planned = plan.targets.get(place.target)?;
-        let manifest = find(&planned.provider)?;
-        allowed(planned).then_some((place, planned, manifest))
-    });
-    let first = usable.min_by_key(|(place, ..)| (place.priority, Reverse(place.weight)));
-    let Some((_, planned, manifest)) = first else {
+) -> Result<Course<'a>, Refusal> {
+    let mut steps: Vec<Step<'a>> = Vec::new();
+    let mut places: Vec<&RouteTarget> = route.targets.iter().collect();
+    places.sort_by_key(|place| (place.priority, Reverse(place.weight)));
+    for place in places {
+        let Some(planned) = plan.targets.get(place.target) else {
+            continue;
+        };
+        let Some(manifest) = find(&planned.provider).filter(|manifest| allows(route, manifest))
+        else {
+            continue;
+        };
+        let model = match (wanted.names, own_model(planned), wanted.model) {
+            (Names::Never, ..) => "",
+            (_, Some(model), _) => model,
+            (_, None, Some(asked)) => at(manifest, asked),
+            (Names::Maybe, None, None) => "",
+            (Names::Always, None, None) => return Err(names_none(route)),
+        };
+        let choice = Choice {
+            target: Target {
+                manifest,
+                model,
+                route: Some(&route.name),
+                further_models: false,
+                planned: Some(planned),
+            },
+            weight: place.weight,
+        };
+        match steps.last_mut() {
+            Some(step) if step.priority == place.priority => step.choices.push(choice),
+            _ => steps.push(Step {
+                priority: place.priority,
+                choices: vec![choice],
+            }),
+        }
+    }
+    if steps.is_empty() {
         let message = format!("Route `{}` has no target that it may use.", route.name);
         return Err(Refusal::new(Code::ROUTE_NOT_FOUND, message)
             .route(&route.name)
             .remedy("Give it a target whose provider is among its `allow_providers`."));
-    };
-    let model = match (wanted.names, own_model(planned), wanted.model) {
-        (Names::Never, ..) => "",
-        (_, Some(model), _) => model,
-        (_, None, Some(asked)) => at(manifest, asked),
-        (Names::Maybe, None, None) => "",
-        (Names::Always, None, None) => {
-            let message = format!(
-                "Route `{}` leaves the model to the request, which names none.",
-                route.name
-            );
-            return Err(Refusal::new(Code::INVALID_REQUEST, message)
-                .route(&route.name)
-                .param("model")
-                .remedy("Name one beside the route, or give the route's target a model."));
-        }
-    };
-    Ok(Target {
-        manifest,
-        model,
-        route: Some(&route.name),
-        further_models: false,
-        planned: Some(planned),
+    }
+    Ok(Course {
+        route: Some(route),
+        steps,
     })
+}
+
+/// Whether a route may use a provider.
+#[must_use]
+pub fn allows(route: &Route, manifest: &Manifest) -> bool {
+    let allowed = route.allow_providers.as_ref();
+    allowed.is_none_or(|slugs| slugs.iter().any(|slug| slug == manifest.slug))
+}
+
+fn names_none(route: &Route) -> Refusal {
+    let message = format!(
+        "Route `{}` leaves the model to the request, which names none.",
+        route.name
+    );
+    Refusal::new(Code::INVALID_REQUEST, message)
+        .route(&route.name)
+        .param("model")
+        .remedy("Name one beside the route, or give each of the route's targets a model.")
 }
 
 /// The model that a target decides on.
@@ -266,7 +346,7 @@ fn by_own_model<'a>(plan: &'a Plan, model: &str) -> Option<Target<'a>> {
     })
 }
 
-fn without_model<'a>(caller: &Caller, wanted: &Wanted<'a>) -> Result<Target<'a>, Refusal> {
+fn without_model<'a>(caller: &Caller, wanted: &Wanted<'a>) -> Result<Course<'a>, Refusal> {
     if wanted.names == Names::Always {
         return Err(
             Refusal::new(Code::INVALID_REQUEST, "The request names no model.")
@@ -282,7 +362,7 @@ fn without_model<'a>(caller: &Caller, wanted: &Wanted<'a>) -> Result<Target<'a>,
         let manifest = known(slug)?;
         return match confined.filter(|_| !within(slug)) {
             Some(plan) => Err(outside(caller, plan, manifest.title).param("lockgate-provider")),
-            None => Ok(direct(manifest, "")),
+            None => Ok(Course::to(direct(manifest, ""))),
         };
     }
     let serves = |manifest: &Manifest| wanted.surface.is_none_or(|s| manifest.serves(s));
@@ -290,7 +370,7 @@ fn without_model<'a>(caller: &Caller, wanted: &Wanted<'a>) -> Result<Target<'a>,
     let mut able = slugs.filter_map(|slug| find(slug)).filter(|m| serves(m));
     let what = wanted.surface.map_or("calls of this kind", Surface::title);
     match (able.next(), able.next()) {
-        (Some(only), None) => Ok(direct(only, "")),
+        (Some(only), None) => Ok(Course::to(direct(only, ""))),
         (None, _) => Err(Refusal::new(
             Code::PROVIDER_NOT_READY,
             format!("No provider with a key in this workspace has {what}."),

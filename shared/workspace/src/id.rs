@@ -23,6 +23,9 @@ pub(crate) const BODY: usize = 16;
 /// The workspace that always exists, under the name `default`.
 pub const DEFAULT_WORKSPACE: &str = "ws_defaultaaaaaaaaa";
 
+/// The workspace whose provider keys pay for managed traffic, under the name `platform`; it always exists too.
+pub const PLATFORM_WORKSPACE: &str = "ws_platformaaaaaaaa";
+
 /// A new identifier such as `pk_3v7d…`.
 pub fn new_id(random: &impl Random, prefix: &str) -> String {
     let mut bytes = [0u8; 10];

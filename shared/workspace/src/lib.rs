@@ -24,7 +24,7 @@ pub mod tags;
 mod unseal;
 
 pub use ask::{Answered, AskError, ask, ask_as};
-pub use id::{DEFAULT_WORKSPACE, is_id, new_id};
+pub use id::{DEFAULT_WORKSPACE, PLATFORM_WORKSPACE, is_id, new_id};
 pub use settings::{MIN_ADMIN_TOKEN, Misconfigured, Settings};
 pub use unseal::{UnsealError, unseal};
 

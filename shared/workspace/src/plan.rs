@@ -55,8 +55,68 @@ pub struct Route {
     pub task: Option<String>,
     /// The only providers it may use.
     pub allow_providers: Option<Vec<String>>,
+    /// What happens when a target fails.
+    #[serde(default)]
+    pub fallback: Fallback,
     /// Its targets, those of the lowest priority first, among equals the heaviest.
     pub targets: Vec<RouteTarget>,
+}
+
+/// What happens when a target fails before the first byte of its answer has reached the client (FEATURES C3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fallback {
+    /// After what another try is made.
+    pub on: Vec<Cause>,
+    /// Which of a provider's keys are tried before the next target.
+    pub keys: KeysTried,
+    /// So many tries at most; where absent, each target once (and each key, where [`KeysTried::All`]). More than there
+    /// are targets go round again, after a pause.
+    pub attempts: Option<u32>,
+    /// Milliseconds that all tries have together, up to the head of an answer; where absent, as long as a provider may
+    /// take for one.
+    pub deadline_ms: Option<u64>,
+}
+
+impl Default for Fallback {
+    fn default() -> Self {
+        Self {
+            on: vec![Cause::Timeout, Cause::RateLimit, Cause::ServerError],
+            keys: KeysTried::One,
+            attempts: None,
+            deadline_ms: None,
+        }
+    }
+}
+
+/// Why a try failed, as far as another one may help. A request that the provider finds wrong has no cause and never falls
+/// back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// No head of an answer in time, 408, 504.
+    Timeout,
+    /// 429 that is about a rate.
+    RateLimit,
+    /// Any other 5xx, a connection that could not be made or broke before the head, an answer that makes no sense.
+    ServerError,
+    /// No key may be used: there is none, it is disabled, or policy denies it.
+    KeyMissing,
+    /// The provider refused the key: 401, 403.
+    KeyRejected,
+    /// The account behind the key is exhausted: 402, or a 429 that says quota; the workspace's wallet, where the platform
+    /// pays.
+    QuotaExhausted,
+}
+
+/// Which of a provider's keys are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeysTried {
+    /// The one that is chosen.
+    One,
+    /// After a failure that is the key's own (429, 401, 403, 402) the others that the caller may use.
+    All,
 }
 
 /// A target of a route.

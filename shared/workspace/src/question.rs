@@ -8,20 +8,25 @@ use serde::{Deserialize, Serialize};
 use crate::lease::Lengths;
 use crate::plan::Plan;
 use crate::resource::{
-    Access, AdminToken, Agent, Configuration, Gateway, GatewayKey, ManagedBy, Pin, ProviderKey,
-    Role, Statement, Timestamp, Workspace,
+    Access, AdminToken, Agent, Budget, Configuration, Gateway, GatewayKey, Limits, ManagedBy, Pin,
+    Price, ProviderKey, Role, Statement, Timestamp, Workspace,
 };
 use crate::tags::Tags;
 
 mod data;
 mod denial;
 mod kind;
+mod money;
 mod parts;
 mod reply;
 
 pub use data::DataQuestion;
 pub use denial::Denial;
 pub use kind::{Change, Kind, Resource};
+pub use money::{
+    DrawnAll, DrawnPart, Draws, GrantPart, GrantReport, Housekeeping, Housekept, Limit,
+    Reservation, SplitDraw, SplitReturn, UsageGroup, UsageQuery, Want,
+};
 pub use parts::{Admit, Declared, Incident, Page, Records, RequestFilter, SealedVersion};
 pub use reply::{Admission, Reply};
 
@@ -350,6 +355,10 @@ pub enum Question {
         gateway: Change<String>,
         /// New configuration, by id or name.
         configuration: Change<String>,
+        /// New limits, all of them.
+        limits: Change<Limits>,
+        /// New budget.
+        budget: Change<Budget>,
     },
     /// Revokes one.
     RevokeGatewayKey {
@@ -361,6 +370,40 @@ pub enum Question {
 
     /// Lists the request log, newest first.
     ListRequests(RequestFilter, Page),
+    /// Sums up usage.
+    Usage(UsageQuery),
+
+    /// The workspace's own prices, by provider and model.
+    ListPrices,
+    /// Sets a price.
+    PutPrice(Price),
+    /// Goes back to the manifest's price.
+    DeletePrice {
+        /// The provider's slug.
+        provider: String,
+        /// The model.
+        model: String,
+    },
+    /// The wallet.
+    GetWallet,
+    /// The wallet's ledger, newest first.
+    ListLedger {
+        /// So many lines at most.
+        limit: u32,
+        /// Only lines before this one.
+        before: Option<u64>,
+    },
+    /// Puts money into the wallet.
+    CreditWallet {
+        /// Made by the asker; the same credit again changes nothing.
+        id: String,
+        /// How much.
+        amount_microusd: u64,
+        /// What for.
+        note: Option<String>,
+    },
+    /// Gives back reservations that nobody has settled, and removes what is kept no longer.
+    Housekeep(Housekeeping),
 }
 
 /// Options of a provider, by name.

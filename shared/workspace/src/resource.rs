@@ -12,13 +12,19 @@ mod admin_token;
 mod agent;
 mod audit;
 mod configuration;
+mod limits;
+mod money;
 mod role;
+mod usage;
 
 pub use admin_token::{AdminRole, AdminToken};
 pub use agent::{Agent, Gateway, Pin, PinMode};
 pub use audit::{AuditEntry, Verified};
 pub use configuration::{Configuration, ConfigurationVersion, Draft};
+pub use limits::{Budget, Limits, Period};
+pub use money::{LedgerEntry, LedgerKind, Price, Wallet};
 pub use role::{Role, Statement, read_statements};
+pub use usage::{Tokens, UsageRow};
 
 /// Milliseconds since the Unix epoch, shown as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,6 +210,12 @@ pub struct GatewayKey {
     pub configuration: Option<String>,
     /// For grouping usage.
     pub team: Option<String>,
+    /// How much it may ask for.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// How much it may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// The admin token that made it, `root` for the root token.
     pub created_by: String,
     /// When it ends.
@@ -224,8 +236,14 @@ pub struct GatewayKey {
 pub struct Attempt<'a> {
     /// The provider's slug.
     pub provider: Cow<'a, str>,
+    /// The model, as the provider was asked for it.
+    #[serde(default)]
+    pub model: Option<Cow<'a, str>>,
     /// The provider key's name.
     pub provider_key: Option<Cow<'a, str>>,
+    /// `byok` or `managed`.
+    #[serde(default)]
+    pub credential: Option<Cow<'a, str>>,
     /// The provider's HTTP status, if it gave one.
     pub status: Option<u16>,
     /// Our code for what went wrong, if something did.
@@ -273,6 +291,12 @@ pub struct RequestRecord<'a> {
     pub stream: bool,
     /// How a watched stream ended: `complete`, `broken`, `idle` or `client_left`.
     pub outcome: Option<Cow<'a, str>>,
-    /// The tries.
+    /// What was used, where the provider said or it could be estimated.
+    #[serde(default)]
+    pub tokens: Option<Tokens>,
+    /// What that costs at the prices in force, in micro-USD; where the platform paid, what the wallet was charged.
+    #[serde(default)]
+    pub cost_microusd: Option<u64>,
+    /// The tries, in their order.
     pub attempts: Vec<Attempt<'a>>,
 }

@@ -17,6 +17,7 @@ const DEFAULT_LEASE_MS: u64 = 1_000;
 const DEFAULT_BODY_BYTES: usize = 32 << 20;
 const DEFAULT_PROVIDER_TIMEOUT_MS: u64 = 600_000;
 const DEFAULT_PROVIDER_IDLE_MS: u64 = 300_000;
+const DEFAULT_RESERVATION_MS: u64 = 3_600_000;
 /// Characters an admin token has at least.
 pub const MIN_ADMIN_TOKEN: usize = 32;
 
@@ -51,6 +52,8 @@ pub struct Settings {
     pub provider_timeout: Duration,
     /// How long a provider's body may be silent.
     pub provider_idle: Duration,
+    /// After how long money that was set aside and never settled is given back, ms.
+    pub reservation_ms: u64,
 }
 
 thread_local! {
@@ -135,6 +138,8 @@ impl Settings {
         let provider_timeout = Duration::from_millis(timeout.await?.max(1));
         let idle = number(host, "LOCKGATE_PROVIDER_IDLE_MS", DEFAULT_PROVIDER_IDLE_MS);
         let provider_idle = Duration::from_millis(idle.await?.max(1));
+        let reservation = number(host, "LOCKGATE_RESERVATION_MS", DEFAULT_RESERVATION_MS);
+        let reservation_ms = reservation.await?.max(1);
         Ok(Self {
             admin_token: Sha256::digest(token.trim().as_bytes()).into(),
             kek_check: kek.check_value(),
@@ -146,6 +151,7 @@ impl Settings {
             stream_check,
             provider_timeout,
             provider_idle,
+            reservation_ms,
         })
     }
 

@@ -8,7 +8,7 @@ use lockgate_access::Role;
 
 use crate::plan::Plan;
 use crate::question::Options;
-use crate::resource::{Access, Health, Pin};
+use crate::resource::{Access, Budget, Health, Limits, Pin, Price};
 use crate::tags::Tags;
 
 /// Who a gateway key stands for.
@@ -36,6 +36,12 @@ pub struct Identity {
     pub configuration: Option<String>,
     /// The team.
     pub team: Option<String>,
+    /// How much it may ask for.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How much it may cost.
+    #[serde(default)]
+    pub budget: Option<Budget>,
 }
 
 /// A workspace as the data plane sees it.
@@ -59,6 +65,9 @@ pub struct Snapshot {
     pub configurations: Vec<Arc<Live>>,
     /// The id of the configuration for gateway keys that are bound to none.
     pub default_configuration: Option<String>,
+    /// The workspace's own prices, which go before those of the manifests.
+    #[serde(default)]
+    pub prices: Vec<Price>,
 }
 
 /// A configuration as the data plane sees it.

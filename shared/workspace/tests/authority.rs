@@ -222,6 +222,8 @@ fn patch_gateway(reference: &str, expect: Option<u64>, name: &str) -> Question {
 /// A gateway key's new end.
 fn patch_caller(reference: &str, expect: Option<u64>, expires_at: Option<u64>) -> Question {
     Question::PatchGatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         reference: reference.into(),
         expect,
         name: None,
@@ -252,6 +254,8 @@ fn patch_workspace(reference: &str, expect: Option<u64>, name: Option<&str>) -> 
 
 fn gateway_key(id: &str, name: &str) -> GatewayKey {
     GatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         id: id.into(),
         name: name.into(),
         masked: "lgk_…wxyz".into(),

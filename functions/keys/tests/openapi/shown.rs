@@ -178,6 +178,8 @@ pub(crate) fn verified() -> Verified {
 
 pub(crate) fn gateway_key() -> GatewayKey {
     GatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         id: String::new(),
         name: String::new(),
         masked: String::new(),
@@ -196,6 +198,8 @@ pub(crate) fn gateway_key() -> GatewayKey {
 
 pub(crate) fn attempt() -> Attempt<'static> {
     Attempt {
+        credential: Default::default(),
+        model: Default::default(),
         provider: Cow::Borrowed(""),
         provider_key: None,
         status: None,
@@ -206,6 +210,8 @@ pub(crate) fn attempt() -> Attempt<'static> {
 
 pub(crate) fn record() -> RequestRecord<'static> {
     RequestRecord {
+        cost_microusd: Default::default(),
+        tokens: Default::default(),
         id: Cow::Borrowed(""),
         at: AT,
         milliseconds: 0,

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use lockgate_host::{Answer, AnswerBody, End, Flow, Transform, Watch};
+use lockgate_host::{Answer, AnswerBody, End, Flow, Seen, Transform, Watch};
 use wasm_bindgen::prelude::*;
 
 use super::{Cloudflare, fetch, glue};
@@ -32,7 +32,7 @@ pub(crate) fn give(task: u32, answer: Answer<Cloudflare>, ctx: &JsValue) {
             let (source, _) = body.take();
             glue::answer_through(task, status, &from, &set, &source);
         }
-        AnswerBody::Watched(body, watch) => {
+        AnswerBody::Watched(body, watch) | AnswerBody::Followed(body, watch) => {
             let (source, idle_ms) = body.take();
             let id = LAST_WATCH.get().wrapping_add(1);
             LAST_WATCH.set(id);
@@ -98,6 +98,11 @@ fn end(how: u32, detail: String) -> End {
 #[wasm_bindgen]
 pub fn ended(watch: u32, tail: &[u8], bytes: f64, how: u32, detail: String) -> Option<Vec<u8>> {
     let watch = WATCHES.with_borrow_mut(|watches| watches.remove(&watch))?;
-    let words = watch.ended(tail, bytes as u64, end(how, detail))?;
+    let seen = Seen {
+        head: &[],
+        tail,
+        bytes: bytes as u64,
+    };
+    let words = watch.ended(seen, end(how, detail))?;
     Some(unfinished::last(tail, &words))
 }

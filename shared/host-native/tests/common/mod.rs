@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lockgate_host::{
-    AnswerBody, End, Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, Watch,
+    AnswerBody, End, Fetch, FetchError, Inbound, Method, Outbound, OutboundBody, Seen, Watch,
 };
 use lockgate_host_native::server::{Running, start};
 use lockgate_host_native::{Answer, Folder, Incoming, Listeners, NativeHost, Shared};
@@ -221,10 +221,10 @@ pub(crate) struct Reporter {
 }
 
 impl Watch for Reporter {
-    fn ended(self: Box<Self>, tail: &[u8], bytes: u64, end: End) -> Option<Vec<u8>> {
+    fn ended(self: Box<Self>, seen: Seen<'_>, end: End) -> Option<Vec<u8>> {
         let _ = self.to.send(Heard {
-            tail: tail.to_vec(),
-            bytes,
+            tail: seen.tail.to_vec(),
+            bytes: seen.bytes,
             end,
         });
         self.last.map(|last| last.as_bytes().to_vec())

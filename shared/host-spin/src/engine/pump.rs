@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use lockgate_host::{End, Watch, WholeEvents};
+use lockgate_host::{End, Seen, Watch, WholeEvents};
 use spin_sdk::wasip3::http::types::{ErrorCode, Trailers};
 use spin_sdk::wasip3::wit_bindgen::{
     FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter,
@@ -169,7 +169,12 @@ struct Watched {
 impl Watched {
     fn ended(&mut self, end: End) -> Option<Vec<u8>> {
         let watch = self.watch.take()?;
-        watch.ended(self.tail.last(), self.tail.bytes(), end)
+        let seen = Seen {
+            head: &[],
+            tail: self.tail.last(),
+            bytes: self.tail.bytes(),
+        };
+        watch.ended(seen, end)
     }
 }
 

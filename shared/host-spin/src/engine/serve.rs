@@ -91,7 +91,7 @@ fn respond(answer: Answer<SpinHost>) -> Response {
                 Response::new(fields, Some(reader), trailers_reader)
             }
         }
-        AnswerBody::Watched(body, watch) => {
+        AnswerBody::Watched(body, watch) | AnswerBody::Followed(body, watch) => {
             let (writer, reader) = wit_stream::new();
             let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
             wasip3::spawn(pump(body, watch, writer, trailers));

@@ -35,7 +35,7 @@ fn caller(plan: Plan) -> Caller {
 
 /// `route: provider model`, or the error's code.
 fn goes(caller: &Caller, wanted: &Wanted<'_>) -> String {
-    match lockgate_routing::target(caller, wanted) {
+    match crate::world::target(caller, wanted) {
         Ok(to) => {
             let route = to.route.map_or(String::new(), |route| format!("{route}: "));
             format!("{route}{} {}", to.manifest.slug, to.model)
@@ -142,7 +142,7 @@ fn outside_the_routes_models_are_served_only_where_the_configuration_says_so() {
         "anthropic claude-9"
     );
     let closed = caller(self::plan());
-    let error = lockgate_routing::target(&closed, &asks("gpt-4o-mini")).unwrap_err();
+    let error = crate::world::target(&closed, &asks("gpt-4o-mini")).unwrap_err();
     for said in [
         "`support`",
         "`gpt-4o-mini`",
@@ -296,7 +296,7 @@ fn a_named_route_passes_on_no_model_that_it_does_not_take() {
         route: Some("chat"),
         ..asks("o1-pro")
     };
-    let error = lockgate_routing::target(&closed, &wanted).unwrap_err();
+    let error = crate::world::target(&closed, &wanted).unwrap_err();
     assert_eq!(error.route.as_deref(), Some("chat"));
     for said in [
         "`support`",
@@ -328,7 +328,7 @@ fn a_named_route_passes_on_no_model_that_it_does_not_take() {
 #[test]
 fn further_models_are_no_way_past_a_configuration() {
     let further = |caller: &Caller, model: &str, listed: bool| {
-        let mut to = lockgate_routing::target(caller, &asks(model)).unwrap();
+        let mut to = crate::world::target(caller, &asks(model)).unwrap();
         to.further_models = listed;
         lockgate_routing::further_models(caller, &to).map_err(|refusal| {
             assert_eq!(refusal.code.text, "model_not_found");

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use lockgate_access::{Role, Tags};
+use lockgate_refusal::Refusal;
 use lockgate_routing::{Caller, Names, NotReady, Ready, Target, Wanted};
 use lockgate_workspace::plan::{CredentialKind, Plan, PlanTarget, Route, RouteTarget};
 use lockgate_workspace::resource::{Access, Health, Pin, PinMode};
@@ -22,6 +23,8 @@ impl World {
     pub(crate) fn empty() -> Self {
         Self {
             identity: Identity {
+                budget: Default::default(),
+                limits: Default::default(),
                 gateway_key: "gk_1".into(),
                 name: "app".into(),
                 agent: "reviewer".into(),
@@ -35,6 +38,7 @@ impl World {
                 team: None,
             },
             snapshot: Snapshot {
+                prices: Default::default(),
                 version: 1,
                 workspace: "ws_1".into(),
                 name: "acme".into(),
@@ -138,6 +142,7 @@ pub(crate) fn route(name: &str, models: &[&str], targets: &[(usize, u32, u32)]) 
         weight: *weight,
     };
     Route {
+        fallback: Default::default(),
         name: name.into(),
         models: models.iter().map(|model| (*model).to_owned()).collect(),
         task: None,
@@ -159,7 +164,7 @@ pub(crate) fn asks(model: &str) -> Wanted<'_> {
 
 /// The target of a request that has one.
 pub(crate) fn targeted<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Target<'a> {
-    lockgate_routing::target(caller, wanted).unwrap()
+    target(caller, wanted).unwrap()
 }
 
 /// The key that pays, where one that is labelled invalid counts as rejected.
@@ -174,4 +179,10 @@ pub(crate) fn ready<'a>(
 pub(crate) fn seeded(mut world: World) -> World {
     world.snapshot.seeded.push("openai".into());
     world
+}
+
+/// Where a request goes first.
+pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>, Refusal> {
+    let course = lockgate_routing::course(caller, wanted)?;
+    Ok(course.choices().next().unwrap().target)
 }

@@ -8,12 +8,12 @@ use lockgate_host::{StoreError, Tx};
 use crate::allowance::lease_within;
 use crate::lease::Lengths;
 use crate::question::{Admission, Admit, Denial, Reply};
-use crate::resource::{Agent, Configuration, Gateway};
+use crate::resource::{Agent, Configuration, Gateway, Limits};
 use crate::snapshot::{Identity, KeyPointer, Live, SealedPointer, Snapshot};
 
 use super::cells::{Cells, not_found};
-use super::seeds;
 use super::stored::find;
+use super::{prices, seeds};
 
 pub(super) fn admit(
     tx: &mut dyn Tx,
@@ -24,7 +24,7 @@ pub(super) fn admit(
 ) -> Result<Reply, Denial> {
     let rows = tx.query(
         "SELECT k.revoked_at, k.expires_at, w.snapshot_version, k.id, k.name, a.name, a.id, a.tags, a.roles, a.pins,
-                g.name, g.tags, k.configuration, k.team
+                g.name, g.tags, k.configuration, k.team, k.limits, k.budget
          FROM gateway_keys k
          JOIN workspaces w ON w.id = k.workspace
          LEFT JOIN agents a ON a.id = k.agent
@@ -54,6 +54,8 @@ pub(super) fn admit(
         gateway_tags: cells.optional_json()?,
         configuration: cells.optional_text()?,
         team: cells.optional_text()?,
+        limits: cells.json()?,
+        budget: cells.optional_json()?,
     };
     let mut lease_ms = lengths.lease_ms;
     if let Some(at) = expires_at {
@@ -108,6 +110,7 @@ fn snapshot(tx: &mut dyn Tx, workspace: &str) -> Result<Snapshot, Denial> {
         seeded: seeds::standing(tx, workspace)?,
         configurations: configurations(tx, workspace)?,
         default_configuration,
+        prices: prices::all(tx, workspace)?,
     })
 }
 
@@ -144,6 +147,33 @@ fn configurations(tx: &mut dyn Tx, workspace: &str) -> Result<Vec<Arc<Live>>, St
     rows.into_iter().map(live).collect()
 }
 
+/// The snapshot of the platform's workspace, from which managed traffic is served.
+pub(super) fn platform(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    lengths: Lengths,
+    known: Option<u64>,
+) -> Result<Reply, Denial> {
+    if workspace != crate::PLATFORM_WORKSPACE {
+        return Err(not_found("platform", workspace));
+    }
+    let rows = tx.query(
+        "SELECT snapshot_version FROM workspaces WHERE id = ?1",
+        &[workspace.into()],
+    )?;
+    let row = rows.into_iter().next();
+    let row = row.ok_or_else(|| not_found("workspace", workspace))?;
+    let version = Cells::new(row).number()?;
+    Ok(Reply::Platform {
+        lease_ms: lengths.lease_ms,
+        version,
+        snapshot: match known {
+            Some(known) if known == version => None,
+            _ => Some(Box::new(snapshot(tx, workspace)?)),
+        },
+    })
+}
+
 /// What the data plane would know of a caller whose gateway key were bound to these.
 pub(super) fn impersonate(
     tx: &mut dyn Tx,
@@ -169,6 +199,8 @@ pub(super) fn impersonate(
         gateway_tags,
         configuration: configuration.map(|c| c.id),
         team: None,
+        limits: Limits::default(),
+        budget: None,
     };
     let snapshot = snapshot(tx, workspace)?;
     Ok(Reply::Caller(Box::new(identity), Box::new(snapshot)))

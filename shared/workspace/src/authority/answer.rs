@@ -8,7 +8,7 @@ use crate::resource::{AdminToken, Agent, Configuration, Gateway, Role};
 use super::asked::Asked;
 use super::{
     Context, admin_tokens, admit, agents, audit, configurations, gateway_keys, gateways,
-    provider_keys, requests, roles, seeds, stored, workspaces,
+    housekeeping, prices, provider_keys, requests, roles, seeds, stored, usage, wallet, workspaces,
 };
 
 /// Decides one question within an open transaction.
@@ -227,6 +227,8 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
             expires_at,
             gateway,
             configuration,
+            limits,
+            budget,
         } => gateway_keys::patch(
             tx,
             object,
@@ -238,6 +240,8 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
                 expires_at,
                 gateway,
                 configuration,
+                limits,
+                budget,
             },
         ),
         Question::RevokeGatewayKey { reference, expect } => {
@@ -245,6 +249,19 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
         }
 
         Question::ListRequests(filter, page) => requests::list(tx, object, &filter, &page),
+        Question::Usage(query) => usage::sums(tx, object, &query),
+
+        Question::ListPrices => prices::list(tx, object),
+        Question::PutPrice(price) => prices::put(tx, object, &price),
+        Question::DeletePrice { provider, model } => prices::delete(tx, object, &provider, &model),
+        Question::GetWallet => wallet::get(tx, object),
+        Question::ListLedger { limit, before } => wallet::ledger(tx, object, limit, before),
+        Question::CreditWallet {
+            id,
+            amount_microusd,
+            note,
+        } => wallet::credit(tx, now_ms, object, &id, amount_microusd, note.as_deref()),
+        Question::Housekeep(work) => housekeeping::housekeep(tx, now_ms, object, work),
     }
 }
 

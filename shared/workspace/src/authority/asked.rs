@@ -5,7 +5,7 @@ use lockgate_host::{Tx, TxKind};
 use crate::question::{DataQuestion, Denial, Kind, Question, Reply};
 
 use super::answer::answer;
-use super::{Context, admit, audit, meta, provider_keys, requests};
+use super::{Context, admit, audit, limits, meta, provider_keys, requests, splits, wallet};
 
 /// What can be asked: every question, or those of the data plane only.
 pub trait Asked: Clone + Into<Question> + Send + 'static {
@@ -31,10 +31,17 @@ pub trait Asked: Clone + Into<Question> + Send + 'static {
 impl Asked for DataQuestion {
     fn kind(&self) -> TxKind {
         match self {
-            Self::Ping | Self::Admit(_) | Self::SealedCopy { .. } => TxKind::Read,
-            Self::Report { .. } | Self::RetireLease { .. } | Self::MarkHealth { .. } => {
-                TxKind::Write
+            Self::Ping | Self::Admit(_) | Self::Platform { .. } | Self::SealedCopy { .. } => {
+                TxKind::Read
             }
+            Self::Draw(draws) if draws.look => TxKind::Read,
+            Self::Report { .. }
+            | Self::Draw(_)
+            | Self::DrawSplit(_)
+            | Self::Reserve(_)
+            | Self::Settle { .. }
+            | Self::RetireLease { .. }
+            | Self::MarkHealth { .. } => TxKind::Write,
         }
     }
 
@@ -63,15 +70,27 @@ impl Asked for DataQuestion {
             Self::Report {
                 records,
                 incidents,
+                grants,
+                splits,
                 admit,
             } => {
                 requests::store(tx, object, records.text())?;
+                limits::report(tx, now_ms, &grants)?;
+                splits::take_back(tx, object, &splits)?;
                 audit::incidents(tx, context, &incidents)?;
                 match admit {
                     Some(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
                     None => Ok(Reply::Done),
                 }
             }
+            Self::Platform { known } => admit::platform(tx, object, lengths, known),
+            Self::Draw(draws) => limits::draw(tx, now_ms, object, lengths, &draws),
+            Self::DrawSplit(draw) => splits::draw(tx, object, lengths, &draw),
+            Self::Reserve(reservation) => wallet::reserve(tx, now_ms, object, &reservation),
+            Self::Settle {
+                id,
+                amount_microusd,
+            } => wallet::settle(tx, now_ms, object, &id, amount_microusd),
             Self::SealedCopy {
                 provider_key,
                 version,
@@ -112,7 +131,11 @@ impl Asked for Question {
             | Self::VerifyAudit { .. }
             | Self::ListGatewayKeys(_)
             | Self::GetGatewayKey(_)
-            | Self::ListRequests(..) => TxKind::Read,
+            | Self::ListRequests(..)
+            | Self::Usage(_)
+            | Self::ListPrices
+            | Self::GetWallet
+            | Self::ListLedger { .. } => TxKind::Read,
             _ => TxKind::Write,
         }
     }
@@ -133,6 +156,8 @@ impl Asked for Question {
             | Self::PatchConfiguration { .. }
             | Self::ApplyConfiguration { .. }
             | Self::DeleteSeed { .. }
+            | Self::PutPrice(_)
+            | Self::DeletePrice { .. }
             | Self::PatchGatewayKey { .. }
             | Self::RevokeGatewayKey { .. } => true,
             Self::Delete { kind, .. } => *kind != Kind::AdminToken,

@@ -1,16 +1,16 @@
 //! Gateway keys: only hashes are stored.
 
-use lockgate_host::{StoreError, Tx};
+use lockgate_host::{StoreError, Tx, Value};
 
 use crate::question::{Change, Denial, Kind, Page, Reply};
-use crate::resource::{Agent, Configuration, Gateway, GatewayKey, Timestamp};
+use crate::resource::{Agent, Budget, Configuration, Gateway, GatewayKey, Limits, Timestamp};
 
 use super::cells::{self, Cells, expect_revision, not_found};
 use super::stored::{self, Stored};
 
 const KIND: &str = "gateway key";
 const COLUMNS: &str = "id, name, masked, agent, gateway, configuration, team, created_by, expires_at, revoked_at, \
-                       created_at, last_used_at, revision";
+                       created_at, last_used_at, revision, limits, budget";
 
 fn read(mut cells: Cells) -> Result<GatewayKey, StoreError> {
     Ok(GatewayKey {
@@ -27,6 +27,8 @@ fn read(mut cells: Cells) -> Result<GatewayKey, StoreError> {
         created_at: cells.time()?,
         last_used_at: cells.optional_time()?,
         revision: cells.number()?,
+        limits: cells.json()?,
+        budget: cells.optional_json()?,
     })
 }
 
@@ -71,7 +73,7 @@ pub(super) fn create(
     tx.query(
         &format!(
             "INSERT INTO gateway_keys (workspace, hash, {COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, ?12, NULL, 1)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, ?12, NULL, 1, ?13, ?14)"
         ),
         &[
             workspace.into(),
@@ -86,6 +88,8 @@ pub(super) fn create(
             key.created_by.as_str().into(),
             key.expires_at.map(|t| t.0).into(),
             key.created_at.0.into(),
+            cells::json(&key.limits),
+            budget(key.budget.as_ref()),
         ],
     )?;
     found(tx, workspace, &key.id)
@@ -107,6 +111,8 @@ pub(super) struct Patch {
     pub(super) expires_at: Option<Timestamp>,
     pub(super) gateway: Change<String>,
     pub(super) configuration: Change<String>,
+    pub(super) limits: Change<Limits>,
+    pub(super) budget: Change<Budget>,
 }
 
 pub(super) fn patch(
@@ -128,7 +134,7 @@ pub(super) fn patch(
     };
     tx.query(
         "UPDATE gateway_keys SET name = ?2, team = ?3, expires_at = ?4, gateway = ?5, configuration = ?6,
-         revision = revision + 1 WHERE id = ?1",
+         limits = ?7, budget = ?8, revision = revision + 1 WHERE id = ?1",
         &[
             key.id.as_str().into(),
             patch.name.unwrap_or(key.name).into(),
@@ -136,9 +142,15 @@ pub(super) fn patch(
             patch.expires_at.or(key.expires_at).map(|t| t.0).into(),
             gateway.into(),
             configuration.into(),
+            cells::json(&patch.limits.of(Some(key.limits)).unwrap_or_default()),
+            budget(patch.budget.of(key.budget).as_ref()),
         ],
     )?;
     found(tx, workspace, &key.id)
+}
+
+fn budget(budget: Option<&Budget>) -> Value {
+    budget.map_or(Value::Null, cells::json)
 }
 
 /// The id of what a gateway key is bound to.

@@ -5,9 +5,9 @@
 
 use lockgate_host::{StoreError, Tx};
 
-use crate::DEFAULT_WORKSPACE;
 use crate::lease::Lengths;
 use crate::question::Denial;
+use crate::{DEFAULT_WORKSPACE, PLATFORM_WORKSPACE};
 
 use super::cells::{Cells, json};
 use super::seeds;
@@ -178,6 +178,76 @@ const MIGRATIONS: &[&[&str]] = &[
     ],
     // Ids of the roles, agents and gateways that a configuration's live document declares.
     &["ALTER TABLE configurations ADD COLUMN declared TEXT"],
+    &[
+        "ALTER TABLE gateway_keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE gateway_keys ADD COLUMN budget TEXT",
+        "CREATE TABLE ledgers (
+        workspace TEXT NOT NULL,
+        gateway_key TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        ledger TEXT NOT NULL,
+        PRIMARY KEY (gateway_key, kind))",
+        "CREATE TABLE splits (
+        workspace TEXT NOT NULL,
+        split TEXT NOT NULL,
+        weights TEXT NOT NULL,
+        handed TEXT NOT NULL,
+        PRIMARY KEY (workspace, split))",
+        "CREATE TABLE prices (
+        workspace TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        input BIGINT NOT NULL,
+        cached_input BIGINT,
+        output BIGINT NOT NULL,
+        PRIMARY KEY (workspace, provider, model))",
+        "CREATE TABLE wallets (
+        workspace TEXT PRIMARY KEY,
+        balance BIGINT NOT NULL,
+        reserved BIGINT NOT NULL,
+        seq BIGINT NOT NULL)",
+        "CREATE TABLE reservations (
+        id TEXT PRIMARY KEY,
+        workspace TEXT NOT NULL,
+        request TEXT NOT NULL,
+        amount BIGINT NOT NULL,
+        state TEXT NOT NULL,
+        expires_at BIGINT NOT NULL)",
+        "CREATE INDEX reservations_by_end ON reservations (workspace, state, expires_at)",
+        "CREATE TABLE wallet_ledger (
+        workspace TEXT NOT NULL,
+        seq BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        kind TEXT NOT NULL,
+        amount BIGINT NOT NULL,
+        shortfall BIGINT NOT NULL,
+        balance BIGINT NOT NULL,
+        reserved BIGINT NOT NULL,
+        reference TEXT NOT NULL,
+        request TEXT,
+        note TEXT,
+        PRIMARY KEY (workspace, seq))",
+        "CREATE INDEX wallet_ledger_by_reference ON wallet_ledger (workspace, reference)",
+        // What requests had none of is the empty text.
+        "CREATE TABLE usage (
+        workspace TEXT NOT NULL,
+        day TEXT NOT NULL,
+        gateway_key TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        team TEXT NOT NULL,
+        route TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        provider_key TEXT NOT NULL,
+        model TEXT NOT NULL,
+        credential TEXT NOT NULL,
+        requests BIGINT NOT NULL,
+        errors BIGINT NOT NULL,
+        input_tokens BIGINT NOT NULL,
+        cached_input_tokens BIGINT NOT NULL,
+        output_tokens BIGINT NOT NULL,
+        cost BIGINT NOT NULL,
+        PRIMARY KEY (workspace, day, gateway_key, agent, team, route, provider, provider_key, model, credential))",
+    ],
 ];
 
 /// What a store says of itself.
@@ -251,11 +321,7 @@ pub(super) fn prepare(
                 "INSERT INTO meta (schema_version, kek_check, lengths) VALUES (?1, ?2, ?3)",
                 &[schema.into(), kek_check.into(), json(&lengths)],
             )?;
-            tx.query(
-                "INSERT INTO workspaces (id, name, plan, access, created_at, revision, snapshot_version)
-                 VALUES (?1, 'default', 'free', 'enforced', ?2, 1, 1)",
-                &[DEFAULT_WORKSPACE.into(), now_ms.into()],
-            )?;
+            found(tx, now_ms, DEFAULT_WORKSPACE, "default")?;
         }
         Some(meta) => {
             tx.query("UPDATE meta SET schema_version = ?1", &[schema.into()])?;
@@ -265,12 +331,23 @@ pub(super) fn prepare(
         }
     }
     if from < MIGRATIONS.len() {
+        found(tx, now_ms, PLATFORM_WORKSPACE, "platform")?;
         // A later version may seed more; what a workspace has or had is left alone.
         for row in tx.query("SELECT id FROM workspaces", &[])? {
             seeds::plant(tx, now_ms, &Cells::new(row).text()?)?;
         }
     }
     Ok(())
+}
+
+/// Makes a workspace that always exists, unless it does, or its name was given to another one before it was reserved.
+fn found(tx: &mut dyn Tx, now_ms: u64, id: &str, name: &str) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO workspaces (id, name, plan, access, created_at, revision, snapshot_version)
+         VALUES (?1, ?2, 'free', 'enforced', ?3, 1, 1) ON CONFLICT DO NOTHING",
+        &[id.into(), name.into(), now_ms.into()],
+    )
+    .map(|_| ())
 }
 
 /// Stores the lease lengths in force.

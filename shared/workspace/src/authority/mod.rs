@@ -10,12 +10,18 @@ mod cells;
 mod configurations;
 mod gateway_keys;
 mod gateways;
+mod housekeeping;
+mod limits;
 mod meta;
+mod prices;
 mod provider_keys;
 mod requests;
 mod roles;
 mod seeds;
+mod splits;
 mod stored;
+mod usage;
+mod wallet;
 mod workspaces;
 
 use lockgate_host::{Database, Tx, TxKind};

@@ -129,7 +129,7 @@ pub(super) fn sync(tx: &mut dyn Tx, now_ms: u64, workspace: &Workspace) -> Resul
 
 /// Removes everything that a workspace owns; keys stop working with the commit.
 pub(super) fn clear(tx: &mut dyn Tx, workspace: &str) -> Result<Reply, Denial> {
-    if workspace == crate::DEFAULT_WORKSPACE {
+    if [crate::DEFAULT_WORKSPACE, crate::PLATFORM_WORKSPACE].contains(&workspace) {
         return Err(not_found(KIND, workspace));
     }
     let of = [workspace.into()];
@@ -156,6 +156,13 @@ pub(super) fn clear(tx: &mut dyn Tx, workspace: &str) -> Result<Reply, Denial> {
         "agents",
         "gateways",
         "requests",
+        "ledgers",
+        "splits",
+        "prices",
+        "wallets",
+        "reservations",
+        "wallet_ledger",
+        "usage",
     ] {
         tx.query(&format!("DELETE FROM {table} WHERE workspace = ?1"), &of)?;
     }

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Admit, Incident, Question, Records};
+use super::{
+    Admit, Draws, GrantReport, Incident, Question, Records, Reservation, SplitDraw, SplitReturn,
+};
 use crate::resource::Health;
 
 /// A question of the data plane.
@@ -19,8 +21,30 @@ pub enum DataQuestion {
         records: Records,
         /// What the audit log is to know.
         incidents: Vec<Incident>,
+        /// What has become of allowances.
+        grants: Vec<GrantReport>,
+        /// What was not used of blocks of splits.
+        splits: Vec<SplitReturn>,
         /// The lease to renew.
         admit: Option<Admit>,
+    },
+    /// The keys and prices of the managed path, in the authority of [`crate::PLATFORM_WORKSPACE`].
+    Platform {
+        /// The snapshot version the isolate has.
+        known: Option<u64>,
+    },
+    /// Allowances under a gateway key's limits: from all of them, or from none.
+    Draw(Draws),
+    /// A block of a weighted split.
+    DrawSplit(SplitDraw),
+    /// Sets money aside for a request on the platform's keys.
+    Reserve(Reservation),
+    /// Pays for one. Saying it again changes nothing.
+    Settle {
+        /// The reservation's id.
+        id: String,
+        /// What the request cost.
+        amount_microusd: u64,
     },
     /// The authority's copy of the newest sealed secret of a key, for a KV that has not caught up.
     SealedCopy {

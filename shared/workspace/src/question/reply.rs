@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
+use super::{DrawnAll, Housekept, Resource};
 use crate::resource::{
-    AuditEntry, ConfigurationVersion, GatewayKey, ProviderKey, RequestRecord, Timestamp, Verified,
-    Workspace,
+    AuditEntry, ConfigurationVersion, GatewayKey, LedgerEntry, Price, ProviderKey, RequestRecord,
+    Timestamp, UsageRow, Verified, Wallet, Workspace,
 };
 use crate::snapshot::{Identity, KeyPointer, Snapshot};
 
@@ -43,6 +43,42 @@ pub enum Reply {
     /// To [`DataQuestion::Admit`](super::DataQuestion::Admit), and to
     /// [`DataQuestion::Report`](super::DataQuestion::Report) with one inside.
     Admission(Box<Admission>),
+    /// The snapshot of the platform's workspace.
+    Platform {
+        /// Milliseconds, counted from before the question was asked.
+        lease_ms: u64,
+        /// The version in force.
+        version: u64,
+        /// The snapshot, where it is not the one the isolate has.
+        snapshot: Option<Box<Snapshot>>,
+    },
+    /// To [`DataQuestion::Draw`](super::DataQuestion::Draw).
+    Drawn(DrawnAll),
+    /// To [`DataQuestion::DrawSplit`](super::DataQuestion::DrawSplit): the places of the targets, in the order in which
+    /// requests are to go to them; how long they may be used, ms from before the question was sent.
+    Split {
+        /// At least one.
+        places: Vec<u32>,
+        /// 0 where only the request that asks may use the first.
+        lease_ms: u64,
+    },
+    /// To [`DataQuestion::Reserve`](super::DataQuestion::Reserve): whether there was enough, and what there is after it.
+    Reserved {
+        /// Whether it was set aside.
+        reserved: bool,
+        /// The wallet after it.
+        wallet: Wallet,
+    },
+    /// A wallet.
+    Wallet(Wallet),
+    /// Lines of a wallet's ledger.
+    Ledger(Vec<LedgerEntry>),
+    /// Prices.
+    Prices(Vec<Price>),
+    /// Sums of usage.
+    Usage(Vec<UsageRow>),
+    /// What was tidied up.
+    Housekept(Housekept),
     /// Base64 of a ciphertext.
     Ciphertext(String),
     /// KV entries that nothing points to any more.

@@ -28,6 +28,8 @@ fn story() -> Vec<(Question, &'static str, &'static str)> {
         managed_by: None,
     };
     let patch_gateway_key = Question::PatchGatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         reference: "app".into(),
         expect: None,
         name: None,

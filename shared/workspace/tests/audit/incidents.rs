@@ -22,6 +22,8 @@ fn incident(n: u64) -> Incident {
 
 fn report(incidents: Vec<Incident>) -> DataQuestion {
     DataQuestion::Report {
+        grants: Default::default(),
+        splits: Default::default(),
         records: Records::new("[]".into()),
         incidents,
         admit: None,

@@ -56,6 +56,8 @@ pub(super) fn gateway(id: &str, name: &str) -> Gateway {
 
 pub(super) fn gateway_key() -> GatewayKey {
     GatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         id: "gk_1".into(),
         name: "app".into(),
         masked: "lgk_…wxyz".into(),

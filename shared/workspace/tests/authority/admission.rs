@@ -47,6 +47,8 @@ fn a_gateway_key_is_admitted_with_its_identity_and_snapshot() {
         panic!("refused");
     };
     let expected = Identity {
+        budget: Default::default(),
+        limits: Default::default(),
         gateway_key: "gk_1".into(),
         name: "app".into(),
         agent: "bot".into(),
@@ -204,6 +206,8 @@ fn a_report_renews_the_lease_in_the_same_hop() {
     let store = ready();
     let report = |records: &str, hash: Option<&str>| {
         store.ask(DataQuestion::Report {
+            grants: Default::default(),
+            splits: Default::default(),
             records: Records::new(records.into()),
             incidents: Vec::new(),
             admit: hash.map(|hash| Admit {

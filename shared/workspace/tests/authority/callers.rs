@@ -185,6 +185,8 @@ fn gateway_keys_are_listed_changed_and_revoked() {
     assert_eq!(ids(Page { limit: 9, after }), ["gk_2"]);
 
     let question = Question::PatchGatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         reference: "app".into(),
         expect: Some(1),
         name: Some("renamed".into()),
@@ -246,6 +248,8 @@ fn gateway_keys_are_bound_and_unbound() {
         .unwrap();
     configuration(&store, "cfg_1", "prod", &[]);
     let bind = |gateway, configuration| Question::PatchGatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         reference: "app".into(),
         expect: None,
         name: None,

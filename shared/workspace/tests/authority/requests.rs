@@ -7,6 +7,8 @@ use super::{START, Store, create_caller, create_key, page};
 
 fn record(id: &str, at: u64) -> RequestRecord<'_> {
     RequestRecord {
+        cost_microusd: Default::default(),
+        tokens: Default::default(),
         id: id.into(),
         at: Timestamp(START + at),
         milliseconds: 12,
@@ -25,6 +27,8 @@ fn record(id: &str, at: u64) -> RequestRecord<'_> {
         stream: false,
         outcome: None,
         attempts: vec![Attempt {
+            credential: Default::default(),
+            model: Default::default(),
             provider: "openai".into(),
             provider_key: Some("prod".into()),
             status: Some(200),
@@ -37,6 +41,8 @@ fn record(id: &str, at: u64) -> RequestRecord<'_> {
 fn report(store: &Store, records: &[RequestRecord<'_>]) {
     let records = Records::new(serde_json::to_string(records).unwrap());
     let question = DataQuestion::Report {
+        grants: Default::default(),
+        splits: Default::default(),
         records,
         incidents: Vec::new(),
         admit: None,

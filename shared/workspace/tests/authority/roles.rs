@@ -396,6 +396,8 @@ fn whom_a_gateway_key_would_stand_for_can_be_asked_beforehand() {
 
     // It is what a gateway key bound so is admitted with, but for the key itself.
     let bind = Question::PatchGatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         reference: "app".into(),
         expect: None,
         name: None,
@@ -470,6 +472,8 @@ fn the_configuration_in_play_is_the_keys_own_or_the_workspaces() {
         panic!("the default is gone");
     };
     let bind = Question::PatchGatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         reference: "app".into(),
         expect: None,
         name: None,

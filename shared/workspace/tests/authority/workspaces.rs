@@ -174,6 +174,8 @@ fn a_dropped_workspace_leaves_nothing_and_names_its_secrets() {
         "gateway":null,"team":null,"path":"/v1/models","route":null,"provider":null,"model":null,"provider_key":null,
         "credential":null,"status":200,"code":null,"stream":false,"outcome":null,"attempts":[]}]"#;
     ask(Question::Data(DataQuestion::Report {
+        grants: Default::default(),
+        splits: Default::default(),
         records: Records::new(records.into()),
         incidents: Vec::new(),
         admit: None,

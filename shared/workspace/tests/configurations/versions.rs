@@ -243,6 +243,8 @@ fn what_is_used_is_not_removed() {
     let store = Store::with_draft();
     store.ask(Question::CreateAgent(agent("bot", &[]))).unwrap();
     let key = GatewayKey {
+        budget: Default::default(),
+        limits: Default::default(),
         id: "gk_1".into(),
         name: "app".into(),
         masked: "lgk_…".into(),

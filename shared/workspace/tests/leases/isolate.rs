@@ -120,6 +120,8 @@ impl Isolate {
         };
         let question = if report {
             DataQuestion::Report {
+                grants: Default::default(),
+                splits: Default::default(),
                 records: Records::new("[]".into()),
                 incidents: Vec::new(),
                 admit: Some(admit),

@@ -218,6 +218,8 @@ pub(crate) fn template() -> Connection {
     }
     for hash in GATEWAY_KEYS {
         let key = GatewayKey {
+            budget: Default::default(),
+            limits: Default::default(),
             id: caller_id(hash),
             name: hash.into(),
             masked: "lgk_…wxyz".into(),

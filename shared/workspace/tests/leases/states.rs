@@ -421,6 +421,8 @@ impl Sim {
         };
         let revision = key.revision + 1;
         let question = Question::PatchGatewayKey {
+            budget: Default::default(),
+            limits: Default::default(),
             reference: key.id.clone(),
             expect: Some(key.revision),
             name: None,

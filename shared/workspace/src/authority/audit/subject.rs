@@ -110,7 +110,15 @@ fn change(question: &Question) -> Option<Change<'_>> {
         | Question::VerifyAudit { .. }
         | Question::ListGatewayKeys(_)
         | Question::GetGatewayKey(_)
-        | Question::ListRequests(..) => return None,
+        | Question::ListRequests(..)
+        | Question::Usage(_)
+        | Question::ListPrices
+        | Question::PutPrice(_)
+        | Question::DeletePrice { .. }
+        | Question::GetWallet
+        | Question::ListLedger { .. }
+        | Question::CreditWallet { .. }
+        | Question::Housekeep(_) => return None,
         // A workspace's end is told of by `Record`, in the log of the default one.
         Question::DeleteWorkspace { .. } | Question::DropWorkspace => return None,
         // Where the registry is the same database, this is the change; elsewhere `SyncWorkspace` is, in the workspace's

@@ -1,0 +1,99 @@
+//! What a request may use and cost, before it is sent: what its key's limits and the wallet have to hold for it.
+
+use lockgate_host::{Host, Method};
+use lockgate_refusal::Refusal;
+use lockgate_routing::Rate;
+use lockgate_workspace::Settings;
+use lockgate_workspace::resource::Tokens;
+
+use crate::admission::{self, Caller, Freshness};
+use crate::attempt::{Cargo, unpriced};
+use crate::credential::Credential;
+use crate::estimate;
+use crate::limits::Need;
+use crate::target::{Course, Target, Way};
+
+/// What a try at a target may cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// What the model costs, where that is known.
+    pub(crate) rate: Option<Rate>,
+    /// What the request may use, where usage has to be known exactly.
+    pub(crate) estimate: Option<Tokens>,
+}
+
+/// Whether usage has to be known under a key's limits.
+fn metered(caller: &Caller) -> bool {
+    let identity = &caller.who.identity;
+    identity.limits.tokens_per_minute.is_some() || identity.budget.is_some()
+}
+
+/// What a request needs of its key's limits, whichever of the course's targets it goes to.
+pub(crate) fn need<H: Host>(caller: &Caller, course: &Course<'_>, cargo: &Cargo<'_, H>) -> Need {
+    let mut need = Need::default();
+    if !metered(caller) {
+        return need;
+    }
+    let prices = &caller.who.snapshot.prices;
+    for target in course.targets() {
+        let estimate = estimated(&target, cargo);
+        let rate = Rate::of(prices, target.manifest, target.model);
+        need.tokens = need.tokens.max(estimate.total());
+        need.microusd = need
+            .microusd
+            .max(rate.map_or(0, |rate| rate.cost(&estimate)));
+    }
+    need
+}
+
+/// What a request may use at a target.
+fn estimated<H: Host>(target: &Target<'_>, cargo: &Cargo<'_, H>) -> Tokens {
+    match cargo.payload {
+        Some(payload) if target.way != Way::Count => {
+            let surface = cargo.request.call.surface;
+            estimate::of(surface, payload.as_ref(), target.manifest, target.model)
+        }
+        _ => Tokens::default(),
+    }
+}
+
+/// The terms of a try with this key.
+///
+/// # Errors
+/// What the model costs has to be known, and is not.
+pub(crate) async fn terms<H: Host>(
+    host: &H,
+    settings: &Settings,
+    caller: &Caller,
+    target: &Target<'_>,
+    credential: &Credential,
+    cargo: &Cargo<'_, H>,
+) -> Result<Terms, Refusal> {
+    let rate = if credential.managed {
+        let platform = admission::platform(host, settings, Freshness::Leased).await?;
+        Rate::of(&platform.prices, target.manifest, target.model)
+    } else {
+        Rate::of(&caller.who.snapshot.prices, target.manifest, target.model)
+    };
+    let exact = credential.managed || metered(caller);
+    let paid = credential.managed || caller.who.identity.budget.is_some();
+    // To read or remove what is there uses nothing.
+    let free =
+        target.way == Way::Count || matches!(cargo.request.method, Method::GET | Method::DELETE);
+    let nothing = Rate {
+        input: 0,
+        cached_input: 0,
+        output: 0,
+    };
+    match rate {
+        None if paid && !free => Err(unpriced(target)),
+        None if paid => Ok(Terms {
+            rate: Some(nothing),
+            estimate: Some(Tokens::default()),
+        }),
+        rate => Ok(Terms {
+            rate,
+            estimate: exact.then(|| estimated(target, cargo)),
+        }),
+    }
+}
