@@ -40,6 +40,7 @@ use percent_encoding::percent_decode_str;
 use body::Body;
 use respond::Page;
 use rights::{Actor, Visit};
+pub use tick::scheduled;
 
 /// Bytes of a request body that `/api` reads.
 const MAX_BODY: usize = 1 << 20;

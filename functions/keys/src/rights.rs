@@ -42,11 +42,7 @@ pub(crate) async fn authenticate<H: Host>(
         ""
     };
     if settings.is_admin(token) {
-        return Ok(Actor {
-            id: ROOT.into(),
-            role: AdminRole::Owner,
-            workspace: None,
-        });
+        return Ok(Actor::root());
     }
     if admin_token::looks_like_one(token) {
         return named(host, settings, token).await;
@@ -220,6 +216,15 @@ async fn made<H: Host>(call: &Call<'_, H>, reference: &str) -> Result<String, Re
 }
 
 impl Actor {
+    /// Who has `LOCKGATE_ADMIN_TOKEN`, and the engine itself.
+    pub(crate) fn root() -> Self {
+        Self {
+            id: ROOT.into(),
+            role: AdminRole::Owner,
+            workspace: None,
+        }
+    }
+
     /// Holds the caller's role and reach against a rule.
     fn meets(&self, rule: &Rule) -> Result<(), Refusal> {
         let call = format!("{} {}", rule.method, rule.shown());

@@ -1,5 +1,5 @@
-//! `POST /api/tick`: what is due of the scheduled work, bounded, for engines without a timer. As yet that is checking provider
-//! keys (FEATURES A6).
+//! What is due of the scheduled work, bounded: by the engine's own timer, or by `POST /api/tick` where it has none. As yet
+//! that is checking provider keys (FEATURES A6).
 //!
 //! It keeps no place: each call begins at a workspace that chance picks, and in each with the key that was looked at
 //! longest ago, so that repeated calls come round to all of them, however many there are.
@@ -13,12 +13,14 @@ use lockgate_providers::call::health_url;
 use lockgate_refusal::Refusal;
 use lockgate_workspace::question::{Page, Question, Reply};
 use lockgate_workspace::resource::{ProviderKey, Workspace};
-use lockgate_workspace::{AskError, REGISTRY};
+use lockgate_workspace::{AskError, REGISTRY, Settings};
 use serde_json::{Value, json};
 
 use crate::Call;
+use crate::body::Body;
 use crate::check::look;
 use crate::respond::{self, value};
+use crate::rights::Actor;
 
 /// A key is checked again after so long.
 const DUE_MS: u64 = 5 * 60_000;
@@ -31,8 +33,29 @@ const MAX_VISITS: usize = 50;
 /// Workspaces, and keys of each, that are known at all.
 const MAX_LISTED: u32 = 10_000;
 
+/// Does what is due, for an engine that has a timer: the same as `POST /api/tick`, in the name of the root token.
+///
+/// # Errors
+/// What `POST /api/tick` would have been refused with; it is for the engine's log.
+pub async fn scheduled<H: Host>(host: &H) -> Result<(), Refusal> {
+    let call = Call {
+        host,
+        settings: Settings::get(host).await?,
+        workspace: String::new(),
+        actor: Actor::root(),
+        query: None,
+        expect: None,
+        body: Body::new(&[]),
+    };
+    due_work(&call).await.map(drop)
+}
+
 pub(crate) async fn tick<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
     call.body.nothing()?;
+    Ok(value(200, due_work(call).await?))
+}
+
+async fn due_work<H: Host>(call: &Call<'_, H>) -> Result<Value, Refusal> {
     let mut workspaces = turned(workspaces(call).await?, chance(call.host));
     let mut more = workspaces.len() > MAX_VISITS;
     workspaces.truncate(MAX_VISITS);
@@ -59,7 +82,7 @@ pub(crate) async fn tick<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, 
             .map(|(workspace, key)| one(call, workspace, key));
         checked.extend(all(looks.collect()).await.into_iter().flatten());
     }
-    Ok(value(200, json!({"checked": checked, "more": more})))
+    Ok(json!({"checked": checked, "more": more}))
 }
 
 /// Checks one key; `None` where it is gone meanwhile or cannot be unsealed, which its own check tells.
