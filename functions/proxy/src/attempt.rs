@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
-use std::time::Duration;
 
 use lockgate_dialects::embed::Embeddings;
 use lockgate_host::{Answer, AnswerBody, Host, Method, OutboundBody};
@@ -58,7 +57,6 @@ pub(crate) async fn attempt<H: Host>(
     target: &Target<'_>,
     credential: &Credential,
     terms: Terms,
-    within: Duration,
     draft: &Draft,
 ) -> Result<Answer<H>, Failure> {
     let (ask, call) = (cargo.ask, cargo.request.call);
@@ -105,6 +103,7 @@ pub(crate) async fn attempt<H: Host>(
                 },
                 body: OutboundBody::Bytes(encoded.body),
                 translated: true,
+                within: terms.within,
             }
         }
         Way::Embed => {
@@ -120,6 +119,7 @@ pub(crate) async fn attempt<H: Host>(
                 },
                 body: OutboundBody::Bytes(encoded.body),
                 translated: true,
+                within: terms.within,
             }
         }
         Way::Through => {
@@ -162,6 +162,7 @@ pub(crate) async fn attempt<H: Host>(
                 },
                 body,
                 translated: false,
+                within: terms.within,
             }
         }
     };
@@ -179,7 +180,6 @@ pub(crate) async fn attempt<H: Host>(
         target,
         credential,
         outgoing,
-        within,
         draft,
     );
     let reply = match sent.await {

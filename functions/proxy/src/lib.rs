@@ -21,6 +21,7 @@ mod limits;
 mod log;
 mod metered;
 mod models;
+mod otel;
 mod skim;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod spin;
@@ -104,6 +105,7 @@ async fn serve<H: Host>(
         Endpoint::Call(call) => call,
     };
     let draft = Draft::new(host, started, request_id, &path, &caller);
+    draft.trace(otel::Trace::of(host, &settings, &headers));
     let request = Request {
         method,
         call,
@@ -287,8 +289,16 @@ async fn pursue<H: Host>(
                 continue;
             }
         };
-        let terms = terms::terms(host, settings, caller, &target, &credential, cargo).await;
-        let terms = terms.map_err(End::Unready)?;
+        let terms = terms::terms(
+            host,
+            settings,
+            caller,
+            &target,
+            &credential,
+            cargo,
+            within_ms,
+        );
+        let terms = terms.await.map_err(End::Unready)?;
         if cargo.ticket.is_none() {
             let need = terms::need(caller, &course, cargo);
             let ticket = limits::admit(host, settings, caller, need).await;
@@ -296,21 +306,8 @@ async fn pursue<H: Host>(
             draft.limited(ticket.headers());
             cargo.ticket = Some(ticket);
         }
-        let within = within_ms.map(Duration::from_millis);
-        let within = within.map_or(settings.provider_timeout, |ms| {
-            ms.min(settings.provider_timeout)
-        });
         tries.sent();
-        let made = attempt(
-            host,
-            settings,
-            cargo,
-            &target,
-            &credential,
-            terms,
-            within,
-            draft,
-        );
+        let made = attempt(host, settings, cargo, &target, &credential, terms, draft);
         let failure = match made.await {
             Ok(answer) => {
                 circuit::worked(&target, &credential.key);

@@ -20,6 +20,7 @@ use lockgate_workspace::{AskError, Settings, ask};
 use crate::admission::{self, Caller};
 use crate::credential::Credential;
 use crate::incidents::{Due, Event, Incidents, Of};
+use crate::otel::{self, Spans, Trace};
 use crate::target::Target;
 use crate::{limits, split};
 
@@ -56,6 +57,7 @@ struct Inner {
     limits: RefCell<Vec<(&'static str, String)>>,
     outcome: Cell<Option<&'static str>>,
     event: RefCell<Option<Event>>,
+    trace: Cell<Option<Trace>>,
 }
 
 /// One try at one target.
@@ -107,11 +109,17 @@ impl Draft {
             limits: RefCell::new(Vec::new()),
             outcome: Cell::new(None),
             event: RefCell::new(None),
+            trace: Cell::new(None),
         }))
     }
 
     pub(crate) fn request_id(&self) -> &str {
         &self.0.request_id
+    }
+
+    /// The trace it belongs to, where there is one.
+    pub(crate) fn trace(&self, trace: Option<Trace>) {
+        self.0.trace.set(trace);
     }
 
     /// The workspace's id.
@@ -244,7 +252,8 @@ impl Draft {
         }
     }
 
-    fn write(&self, milliseconds: u64, out: &mut Vec<u8>) {
+    /// What there is to say of it, for the log and the trace.
+    fn record<T>(&self, milliseconds: u64, say: impl FnOnce(&RequestRecord<'_>, &[Try]) -> T) -> T {
         let inner = &*self.0;
         let identity = &inner.who.identity;
         let route = inner.route.borrow();
@@ -285,11 +294,22 @@ impl Draft {
             cost_microusd: inner.cost.get(),
             attempts: attempts.collect(),
         };
-        let length = out.len();
-        if serde_json::to_writer(&mut *out, &record).is_err() {
-            // A vector takes every byte, and the record has only strings and numbers.
-            out.truncate(length);
-        }
+        say(&record, &tries)
+    }
+
+    /// Adds its spans.
+    fn spans<H: Host>(&self, host: &H, now: u64, spans: &mut Spans) {
+        let Some(trace) = self.0.trace.get() else {
+            return;
+        };
+        let started = self.0.started;
+        self.record(now.saturating_sub(started), |record, tries| {
+            let began = tries
+                .iter()
+                .map(|tried| tried.began.saturating_sub(started));
+            let began: Vec<u64> = began.collect();
+            spans.add(host, trace, self.workspace(), record, &began);
+        });
     }
 
     /// Counts what the audit log is to know.
@@ -309,6 +329,17 @@ impl Draft {
     }
 }
 
+/// Appends a line with the record.
+fn write(record: &RequestRecord<'_>, out: &mut Vec<u8>) {
+    let length = out.len();
+    if serde_json::to_writer(&mut *out, record).is_err() {
+        // A vector takes every byte, and the record has only strings and numbers.
+        out.truncate(length);
+        return;
+    }
+    out.push(b'\n');
+}
+
 /// What waits for one workspace.
 #[derive(Default)]
 struct Waiting {
@@ -322,6 +353,8 @@ struct Waiting {
 #[derive(Default)]
 struct Queue {
     waiting: HashMap<String, Waiting>,
+    /// Spans of all workspaces.
+    spans: Spans,
     /// When the flush that is under way began.
     flushing: Option<u64>,
 }
@@ -379,10 +412,12 @@ pub(crate) fn push<H: Host>(host: &H, settings: &Rc<Settings>, draft: Draft) {
         if let Some(waiting) = queue.waiting.get_mut(workspace) {
             draft.tell(&mut waiting.incidents);
             if waiting.records.len() < QUEUE_BYTES {
-                draft.write(now.saturating_sub(draft.0.started), &mut waiting.records);
-                waiting.records.push(b'\n');
+                draft.record(now.saturating_sub(draft.0.started), |record, _| {
+                    write(record, &mut waiting.records);
+                });
             }
         }
+        draft.spans(host, now, &mut queue.spans);
         queue.begins(now)
     });
     if flush {
@@ -412,9 +447,9 @@ async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
     };
     host.sleep(Duration::from_millis(wait)).await;
     let now = host.monotonic_ms();
-    let ready = QUEUE.with_borrow_mut(|queue| {
+    let (ready, spans) = QUEUE.with_borrow_mut(|queue| {
         queue.flushing = None;
-        queue.take(now)
+        (queue.take(now), std::mem::take(&mut queue.spans))
     });
     for (workspace, records, incidents) in ready {
         let mut incidents = Some(incidents);
@@ -438,6 +473,7 @@ async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
             }
         }
     }
+    otel::export(&host, &settings, spans).await;
 }
 
 /// What goes out once with a workspace's records.

@@ -1,5 +1,7 @@
 //! What a request may use and cost, before it is sent: what its key's limits and the wallet have to hold for it.
 
+use std::time::Duration;
+
 use lockgate_host::{Host, Method};
 use lockgate_refusal::Refusal;
 use lockgate_routing::Rate;
@@ -20,6 +22,8 @@ pub(crate) struct Terms {
     pub(crate) rate: Option<Rate>,
     /// What the request may use, where usage has to be known exactly.
     pub(crate) estimate: Option<Tokens>,
+    /// How long the provider may take to begin its answer.
+    pub(crate) within: Duration,
 }
 
 /// Whether usage has to be known under a key's limits.
@@ -68,6 +72,7 @@ pub(crate) async fn terms<H: Host>(
     target: &Target<'_>,
     credential: &Credential,
     cargo: &Cargo<'_, H>,
+    within_ms: Option<u64>,
 ) -> Result<Terms, Refusal> {
     let rate = if credential.managed {
         let platform = admission::platform(host, settings, Freshness::Leased).await?;
@@ -75,6 +80,9 @@ pub(crate) async fn terms<H: Host>(
     } else {
         Rate::of(&caller.who.snapshot.prices, target.manifest, target.model)
     };
+    let within = within_ms.map(Duration::from_millis);
+    let longest = settings.provider_timeout;
+    let within = within.map_or(longest, |ms| ms.min(longest));
     let exact = credential.managed || metered(caller);
     let paid = credential.managed || caller.who.identity.budget.is_some();
     // To read or remove what is there uses nothing.
@@ -90,10 +98,12 @@ pub(crate) async fn terms<H: Host>(
         None if paid => Ok(Terms {
             rate: Some(nothing),
             estimate: Some(Tokens::default()),
+            within,
         }),
         rate => Ok(Terms {
             rate,
             estimate: exact.then(|| estimated(target, cargo)),
+            within,
         }),
     }
 }

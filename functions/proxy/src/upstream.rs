@@ -43,9 +43,11 @@ pub(crate) struct Outgoing<'a, H: Host> {
     pub(crate) body: OutboundBody<H>,
     /// Whether the body is of the gateway's own making, in the provider's dialect.
     pub(crate) translated: bool,
+    /// How long to wait for the head of the answer.
+    pub(crate) within: Duration,
 }
 
-/// Sends the request, and waits so long for the head of the answer; an answer with a success status comes back with its body unread.
+/// Sends the request; an answer with a success status comes back with its body unread.
 pub(crate) async fn send<H: Host>(
     host: &H,
     settings: &Rc<Settings>,
@@ -53,7 +55,6 @@ pub(crate) async fn send<H: Host>(
     target: &Target<'_>,
     credential: &Credential,
     outgoing: Outgoing<'_, H>,
-    within: Duration,
     draft: &Draft,
 ) -> Result<Inbound<H>, Failure> {
     let manifest = target.manifest;
@@ -132,7 +133,7 @@ pub(crate) async fn send<H: Host>(
             set: &set,
             credential: header,
             body: outgoing.body,
-            head_timeout: within,
+            head_timeout: outgoing.within,
             idle_timeout: settings.provider_idle,
         })
         .await;
@@ -140,7 +141,7 @@ pub(crate) async fn send<H: Host>(
         Ok(reply) => reply,
         Err(error) => {
             draft.head(host, None);
-            return Err(failure::unanswered(&error, target, within));
+            return Err(failure::unanswered(&error, target, outgoing.within));
         }
     };
     draft.head(host, Some(reply.status));

@@ -15,6 +15,7 @@ mod id;
 pub mod lease;
 pub mod minted;
 pub mod name;
+mod otlp;
 pub mod plan;
 pub mod question;
 pub mod resource;
@@ -25,6 +26,7 @@ mod unseal;
 
 pub use ask::{Answered, AskError, ask, ask_as};
 pub use id::{DEFAULT_WORKSPACE, PLATFORM_WORKSPACE, is_id, new_id};
+pub use otlp::Otlp;
 pub use settings::{MIN_ADMIN_TOKEN, Misconfigured, Settings};
 pub use unseal::{UnsealError, unseal};
 

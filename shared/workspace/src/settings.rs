@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::gateway_key::TagKey;
 use crate::lease::MAX_LEASE_MS;
+use crate::otlp::Otlp;
 
 const DEFAULT_LEASE_MS: u64 = 1_000;
 const DEFAULT_BODY_BYTES: usize = 32 << 20;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub provider_idle: Duration,
     /// After how long money that was set aside and never settled is given back, ms.
     pub reservation_ms: u64,
+    /// Where traces go, if anywhere.
+    pub otlp: Option<Otlp>,
 }
 
 thread_local! {
@@ -152,6 +155,7 @@ impl Settings {
             provider_timeout,
             provider_idle,
             reservation_ms,
+            otlp: Otlp::read(host).await?,
         })
     }
 
