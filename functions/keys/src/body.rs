@@ -1,8 +1,11 @@
 //! Request bodies of `/api`: unknown fields are refused by name, and no value is ever repeated in an error.
 
+use std::ops::RangeInclusive;
+
 use lockgate_refusal::{Code, Refusal};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use lockgate_host::Secret;
 use lockgate_workspace::question::Change;
@@ -107,6 +110,24 @@ pub(crate) fn change<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
 ) -> Result<Change<T>, D::Error> {
     let given = Option::<T>::deserialize(deserializer)?;
     Ok(given.map_or(Change::Clear, Change::Set))
+}
+
+/// A whole number within bounds.
+pub(crate) fn whole(
+    field: &str,
+    value: &Value,
+    bounds: RangeInclusive<u64>,
+) -> Result<u64, Refusal> {
+    let number = value.as_u64().filter(|number| bounds.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = bounds.into_inner();
+        let found = match value {
+            Value::Number(number) => format!(", not {}", shortened(&number.to_string())),
+            _ => String::new(),
+        };
+        let message = format!("`{field}` is a whole number from {least} to {most}{found}.");
+        Refusal::new(Code::INVALID_REQUEST, message).param(field)
+    })
 }
 
 /// What was sent, short enough for a message.

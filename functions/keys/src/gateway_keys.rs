@@ -3,14 +3,15 @@
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::question::{Change, Question, Reply};
-use lockgate_workspace::resource::{GatewayKey, Limits, Timestamp};
-use lockgate_workspace::{AskError, gateway_key, new_id};
+use lockgate_workspace::resource::{GatewayKey, Timestamp};
+use lockgate_workspace::{AskError, PLATFORM_WORKSPACE, gateway_key, new_id};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 
 use crate::Call;
 use crate::body::{change, name, shortened};
-use crate::respond::{self, one, removed, shown, value};
+use crate::limits::{self, BudgetField, LimitsField};
+use crate::respond::{self, removed, value};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,8 +23,8 @@ struct Create {
     expires_in: Option<String>,
     expires_at: Option<Timestamp>,
     configuration: Option<String>,
-    limits: Option<IgnoredAny>,
-    budget: Option<IgnoredAny>,
+    limits: Option<LimitsField>,
+    budget: Option<BudgetField>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +38,20 @@ struct Patch {
     gateway: Change<String>,
     #[serde(default, deserialize_with = "change")]
     configuration: Change<String>,
+    #[serde(default, deserialize_with = "change")]
+    limits: Change<LimitsField>,
+    #[serde(default, deserialize_with = "change")]
+    budget: Change<BudgetField>,
+}
+
+/// A key in the form that is shown: with its limits and its budget where it has none, too.
+fn shown(key: &GatewayKey) -> Value {
+    let mut value = respond::shown(key);
+    if let Value::Object(fields) = &mut value {
+        fields.entry("limits").or_insert_with(|| json!({}));
+        fields.entry("budget").or_insert(Value::Null);
+    }
+    value
 }
 
 /// Checks a team, which is a name too.
@@ -98,7 +113,7 @@ pub(crate) fn expiry<H: Host>(
 pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
     let page = call.page()?;
     match call.ask(Question::ListGatewayKeys(page.question())).await? {
-        Reply::GatewayKeys(items) => Ok(page.reply(items, |k| (k.created_at.0, &k.id))),
+        Reply::GatewayKeys(items) => Ok(page.reply_of(items, |k| (k.created_at.0, &k.id), shown)),
         _ => Err(AskError::Mismatch.into()),
     }
 }
@@ -112,26 +127,25 @@ fn found(reply: Reply) -> Result<Box<GatewayKey>, Refusal> {
 
 pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond::Reply, Refusal> {
     let key = found(call.ask(Question::GetGatewayKey(id.into())).await?)?;
-    Ok(one(200, &key))
+    Ok(value(200, shown(&key)))
 }
 
 pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    if call.workspace == PLATFORM_WORKSPACE {
+        return Err(Refusal::new(
+            Code::INVALID_REQUEST,
+            "The workspace “platform” has no gateway keys: its provider keys serve the managed traffic of the others.",
+        )
+        .remedy(
+            "Pick another workspace (the header `lockgate-workspace`), and let a route of its configuration have a target \
+             with `credential: managed` or `any`.",
+        ));
+    }
     let body: Create = call.body.read()?;
     name(&body.name, "gk")?;
     team(body.team.as_deref())?;
-    for (field, given) in [
-        ("limits", body.limits.is_some()),
-        ("budget", body.budget.is_some()),
-    ] {
-        if given {
-            return Err(Refusal::new(
-                Code::UNSUPPORTED_FEATURE,
-                format!("This version does not enforce `{field}` yet, so it does not take it."),
-            )
-            .param(field)
-            .remedy("Leave it out."));
-        }
-    }
+    let limits = body.limits.map(|limits| limits.read()).transpose()?;
+    let budget = body.budget.map(|budget| budget.read()).transpose()?;
     let expires_at = expiry(call, body.expires_in.as_deref(), body.expires_at)?;
     let text = gateway_key::mint(call.host, &call.settings.tag_key, &call.workspace);
     let exposed = text.expose_str().unwrap_or_default();
@@ -143,8 +157,8 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
         gateway: body.gateway,
         configuration: body.configuration,
         team: body.team,
-        limits: Limits::default(),
-        budget: None,
+        limits: limits.unwrap_or_default(),
+        budget,
         created_by: call.actor.id.clone(),
         expires_at,
         revoked_at: None,
@@ -179,10 +193,11 @@ pub(crate) async fn patch<H: Host>(
         team: body.team,
         gateway: body.gateway,
         configuration: body.configuration,
-        limits: Change::Keep,
-        budget: Change::Keep,
+        limits: limits::change(&body.limits, LimitsField::read)?,
+        budget: limits::change(&body.budget, BudgetField::read)?,
     };
-    Ok(one(200, &found(call.ask(question).await?)?))
+    let key = found(call.ask(question).await?)?;
+    Ok(value(200, shown(&key)))
 }
 
 pub(crate) async fn revoke<H: Host>(

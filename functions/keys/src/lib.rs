@@ -1,5 +1,5 @@
 //! The management plane, `/api`: workspaces, provider keys, agents, gateways, gateway keys, providers, the request log,
-//! and the tick that does what is due.
+//! usage, prices, wallets, and the tick that does what is due.
 //!
 //! It reads the authority, never a snapshot, and answers a change only when no lease granted before it can still run
 //! (`lockgate_workspace::ask`).
@@ -14,6 +14,8 @@ mod check;
 mod configurations;
 mod gateway_keys;
 mod gateways;
+mod limits;
+mod prices;
 mod provider_keys;
 mod providers;
 mod requests;
@@ -27,6 +29,8 @@ mod simulate;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 mod spin;
 mod tick;
+mod usage;
+mod wallet;
 mod workspaces;
 
 use std::rc::Rc;
@@ -218,6 +222,16 @@ async fn dispatch<H: Host>(
         ("GET", ["audit", "verify"]) => audit::verify(&call).await,
 
         ("GET", ["requests"]) => requests::list(&call).await,
+        ("GET", ["usage"]) => usage::sums(&call).await,
+
+        ("GET", ["prices"]) => prices::list(&call).await,
+        ("PUT", ["prices", provider, model]) => prices::put(&call, provider, model).await,
+        ("DELETE", ["prices", provider, model]) => prices::delete(&call, provider, model).await,
+
+        ("GET", ["wallet"]) => wallet::get(&call).await,
+        ("GET", ["wallet", "ledger"]) => wallet::ledger(&call).await,
+        ("POST", ["wallet", "credit"]) => wallet::credit(&call).await,
+
         ("POST", ["tick"]) => tick::tick(&call).await,
 
         _ => Err(missing(method, segments)),
@@ -250,13 +264,18 @@ fn missing(method: &str, segments: &[&str]) -> Refusal {
         ["provider-keys", _, "check"]
         | ["agents", _, "simulate"]
         | ["configurations", _, "apply" | "rollback"]
+        | ["wallet", "credit"]
         | ["tick"] => "POST",
         ["providers", _, "seed"] => "DELETE",
+        ["prices", _, _] => "PUT and DELETE",
         ["configurations", _, "diff" | "versions"]
         | ["configurations", _, "versions", _]
         | ["audit"]
         | ["audit", "verify"]
-        | ["providers" | "requests" | "healthz" | "openapi.json"] => "GET",
+        | ["wallet", "ledger"]
+        | ["providers" | "requests" | "usage" | "prices" | "wallet" | "healthz" | "openapi.json"] => {
+            "GET"
+        }
         _ => {
             return Refusal::new(Code::NOT_FOUND, format!("There is no /api/{path}."))
                 .remedy("GET /api/openapi.json lists what there is.");
@@ -268,10 +287,15 @@ fn missing(method: &str, segments: &[&str]) -> Refusal {
     )
 }
 
-/// The path's segments after `/api`, decoded.
+/// The path's segments after `/api`, decoded. The slashes in a model's name may stand as they are.
 fn segments(path: &str) -> Result<Vec<String>, Refusal> {
     let rest = path.strip_prefix("/api").unwrap_or(path);
-    rest.split('/')
+    let most = if rest.starts_with("/prices/") {
+        4
+    } else {
+        usize::MAX
+    };
+    rest.splitn(most, '/')
         .skip(1)
         .map(|segment| {
             percent_decode_str(segment)
@@ -280,4 +304,24 @@ fn segments(path: &str) -> Result<Vec<String>, Refusal> {
                 .map_err(|_| Refusal::new(Code::INVALID_REQUEST, "The path is not UTF-8."))
         })
         .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::segments;
+
+    #[test]
+    fn the_slashes_of_a_model_may_stand_as_they_are() {
+        let of = |path: &str| segments(path).unwrap();
+        let price = ["prices", "openrouter", "meta-llama/llama-3.3"];
+        assert_eq!(of("/api/prices/openrouter/meta-llama/llama-3.3"), price);
+        assert_eq!(of("/api/prices/openrouter/meta-llama%2Fllama-3.3"), price);
+        assert_eq!(of("/api/prices/openai"), ["prices", "openai"]);
+        assert_eq!(
+            of("/api/provider-keys/openai%2Fa/tags"),
+            ["provider-keys", "openai/a", "tags"]
+        );
+        assert!(segments("/api/prices/openai/%ff").is_err());
+    }
 }

@@ -34,7 +34,8 @@ pub(crate) async fn list<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, 
     }
 }
 
-fn filter(query: Option<&str>) -> Result<RequestFilter, Refusal> {
+/// The filter that a query describes.
+pub(crate) fn filter(query: Option<&str>) -> Result<RequestFilter, Refusal> {
     let mut filter = RequestFilter::default();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         let text = Some(value.to_string());
@@ -62,7 +63,7 @@ fn filter(query: Option<&str>) -> Result<RequestFilter, Refusal> {
             }
             "since" => filter.since = time()?,
             "until" => filter.until = time()?,
-            // `limit` and `cursor`; everything else has been refused.
+            // What is no filter of the log; what is not known has been refused.
             _ => {}
         }
     }

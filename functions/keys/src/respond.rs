@@ -6,6 +6,8 @@ use lockgate_workspace::question;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::body::shortened;
+
 /// Items on a page where `limit` does not say.
 const DEFAULT_LIMIT: u32 = 100;
 /// Items on a page at most.
@@ -94,6 +96,19 @@ pub(crate) fn openapi() -> Reply {
     }
 }
 
+/// That nothing stands in the query but these.
+pub(crate) fn only(query: Option<&str>, known: &[&str]) -> Result<(), Refusal> {
+    let mut names = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let Some((other, _)) = names.find(|(name, _)| !known.contains(&&**name)) else {
+        return Ok(());
+    };
+    let shown = shortened(&other);
+    let message = format!("There is no query parameter `{shown}` here.");
+    Err(Refusal::new(Code::UNKNOWN_FIELD, message)
+        .param(shown)
+        .remedy(format!("Known: {}.", known.join(", "))))
+}
+
 /// Which part of a list is asked for.
 pub(crate) struct Page {
     limit: u32,
@@ -103,6 +118,7 @@ pub(crate) struct Page {
 impl Page {
     /// Reads `limit` and `cursor`; what else stands in the query is refused, unless it is one of `others`.
     pub(crate) fn read(query: Option<&str>, others: &[&str]) -> Result<Self, Refusal> {
+        only(query, &[&["limit", "cursor"], others].concat())?;
         let mut page = Self {
             limit: DEFAULT_LIMIT,
             after: None,
@@ -134,17 +150,8 @@ impl Page {
                         .param("cursor")
                     })?);
                 }
-                other if others.contains(&other) => {}
-                other => {
-                    let shown: String = other.chars().take(60).collect();
-                    let known = [&["limit", "cursor"], others].concat().join(", ");
-                    return Err(Refusal::new(
-                        Code::UNKNOWN_FIELD,
-                        format!("There is no query parameter `{shown}` here."),
-                    )
-                    .param(shown)
-                    .remedy(format!("Known: {known}.")));
-                }
+                // One of the others.
+                _ => {}
             }
         }
         Ok(page)

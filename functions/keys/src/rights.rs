@@ -236,7 +236,7 @@ impl Actor {
             && everywhere
         {
             let message = format!(
-                "{call} is about all workspaces; the admin token {} is for {own} only.",
+                "{call} is for whoever runs all workspaces; the admin token {} is for {own} only.",
                 self.id
             );
             Refusal::new(Code::ACCESS_DENIED, message).reason("other_workspace")

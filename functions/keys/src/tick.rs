@@ -1,5 +1,6 @@
-//! What is due of the scheduled work, bounded: by the engine's own timer, or by `POST /api/tick` where it has none. As yet
-//! that is checking provider keys (FEATURES A6).
+//! What is due of the scheduled work, bounded: by the engine's own timer, or by `POST /api/tick` where it has none. That is
+//! checking provider keys (FEATURES A6), giving back what wallets hold for requests that nobody settled, and removing
+//! what the request log and usage keep no longer.
 //!
 //! It keeps no place: each call begins at a workspace that chance picks, and in each with the key that was looked at
 //! longest ago, so that repeated calls come round to all of them, however many there are.
@@ -11,13 +12,13 @@ use std::task::Poll;
 use lockgate_host::Host;
 use lockgate_providers::call::health_url;
 use lockgate_refusal::Refusal;
-use lockgate_workspace::question::{Page, Question, Reply};
-use lockgate_workspace::resource::{ProviderKey, Workspace};
-use lockgate_workspace::{AskError, REGISTRY, Settings};
+use lockgate_workspace::question::{Housekeeping, Housekept, Page, Question, Reply};
+use lockgate_workspace::resource::{ProviderKey, Timestamp, Workspace};
+use lockgate_workspace::{AskError, Misconfigured, REGISTRY, Settings};
 use serde_json::{Value, json};
 
 use crate::Call;
-use crate::body::Body;
+use crate::body::{Body, shortened};
 use crate::check::look;
 use crate::respond::{self, value};
 use crate::rights::Actor;
@@ -32,6 +33,16 @@ const AT_ONCE: usize = 5;
 const MAX_VISITS: usize = 50;
 /// Workspaces, and keys of each, that are known at all.
 const MAX_LISTED: u32 = 10_000;
+/// Rows of each kind that one call removes in a workspace.
+const MAX_REMOVED: u32 = 1_000;
+const LOG_DAYS: &str = "LOCKGATE_LOG_DAYS";
+/// Days that the request log is kept where the setting does not say.
+const DEFAULT_LOG_DAYS: u64 = 30;
+/// Days that the log can be kept.
+const MAX_LOG_DAYS: u64 = 3_650;
+/// Days that usage is kept: a year can be compared with the one before.
+const USAGE_DAYS: u64 = 400;
+const DAY_MS: u64 = 86_400_000;
 
 /// Does what is due, for an engine that has a timer: the same as `POST /api/tick`, in the name of the root token.
 ///
@@ -56,24 +67,31 @@ pub(crate) async fn tick<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, 
 }
 
 async fn due_work<H: Host>(call: &Call<'_, H>) -> Result<Value, Refusal> {
+    let work = housekeeping(call.host).await?;
     let mut workspaces = turned(workspaces(call).await?, chance(call.host));
     let mut more = workspaces.len() > MAX_VISITS;
     workspaces.truncate(MAX_VISITS);
     let mut waiting: Vec<(&Workspace, ProviderKey)> = Vec::new();
+    let mut housekept = Vec::new();
+    // One that is just being removed keeps none of the others from their turn.
     for workspace in &workspaces {
+        if let Ok(Reply::Housekept(done)) =
+            call.ask_of(&workspace.id, Question::Housekeep(work)).await
+        {
+            more |= done.more;
+            housekept.extend(kept(workspace, done));
+        }
         let room = MAX_KEYS.saturating_sub(waiting.len());
         if room == 0 {
             more = true;
-            break;
+            continue;
         }
         let question = Question::ListProviderKeys(everything());
-        let Ok(Reply::ProviderKeys(keys)) = call.ask_of(&workspace.id, question).await else {
-            // One that is just being removed keeps none of the others from their turn.
-            continue;
-        };
-        let due = due(keys, call.host.now_ms());
-        more |= due.len() > room;
-        waiting.extend(due.into_iter().take(room).map(|key| (workspace, key)));
+        if let Ok(Reply::ProviderKeys(keys)) = call.ask_of(&workspace.id, question).await {
+            let due = due(keys, call.host.now_ms());
+            more |= due.len() > room;
+            waiting.extend(due.into_iter().take(room).map(|key| (workspace, key)));
+        }
     }
     let mut checked = Vec::new();
     for group in waiting.chunks(AT_ONCE) {
@@ -82,7 +100,45 @@ async fn due_work<H: Host>(call: &Call<'_, H>) -> Result<Value, Refusal> {
             .map(|(workspace, key)| one(call, workspace, key));
         checked.extend(all(looks.collect()).await.into_iter().flatten());
     }
-    Ok(json!({"checked": checked, "more": more}))
+    Ok(json!({"checked": checked, "housekept": housekept, "more": more}))
+}
+
+/// What is to go from every workspace.
+async fn housekeeping<H: Host>(host: &H) -> Result<Housekeeping, Misconfigured> {
+    let days = log_days(host.variable(LOG_DAYS).await.as_deref())?;
+    let ago = |days: u64| Timestamp(host.now_ms().saturating_sub(days * DAY_MS));
+    Ok(Housekeeping {
+        log_before: ago(days),
+        usage_before: ago(USAGE_DAYS),
+        most: MAX_REMOVED,
+    })
+}
+
+fn log_days(setting: Option<&str>) -> Result<u64, Misconfigured> {
+    let Some(text) = setting.map(str::trim) else {
+        return Ok(DEFAULT_LOG_DAYS);
+    };
+    let days = text.parse().ok();
+    days.filter(|days| (1..=MAX_LOG_DAYS).contains(days))
+        .ok_or_else(|| Misconfigured {
+            setting: LOG_DAYS,
+            problem: format!(
+                "“{}” is not a whole number from 1 to {MAX_LOG_DAYS}",
+                shortened(text)
+            ),
+        })
+}
+
+/// What was done in a workspace, unless it was nothing.
+fn kept(workspace: &Workspace, done: Housekept) -> Option<Value> {
+    let any = done.reservations_expired > 0 || done.log_removed > 0;
+    any.then(|| {
+        json!({
+            "workspace": workspace.name,
+            "reservations_expired": done.reservations_expired,
+            "log_removed": done.log_removed,
+        })
+    })
 }
 
 /// Checks one key; `None` where it is gone meanwhile or cannot be unsealed, which its own check tells.
@@ -182,7 +238,6 @@ async fn all<T>(works: Vec<impl Future<Output = T>>) -> Vec<T> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use lockgate_workspace::resource::Timestamp;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
@@ -216,6 +271,17 @@ mod tests {
         let due = due(keys, NOW);
         let due: Vec<&str> = due.iter().map(|key| key.name.as_str()).collect();
         assert_eq!(due, ["never", "older", "old", "later"]);
+    }
+
+    #[test]
+    fn the_log_is_kept_for_some_days() {
+        assert_eq!(log_days(None), Ok(30));
+        assert_eq!(log_days(Some(" 7 ")), Ok(7));
+        for wrong in ["0", "3651", "a week", "-1", "1.5"] {
+            let problem = log_days(Some(wrong)).unwrap_err().to_string();
+            assert!(problem.starts_with("LOCKGATE_LOG_DAYS: "), "{problem}");
+            assert!(problem.contains(wrong), "{problem}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::question::{Change, Denial, Kind, Question, Reply};
 use lockgate_workspace::resource::{Access, Timestamp, Workspace};
-use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, REGISTRY, new_id};
+use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, PLATFORM_WORKSPACE, REGISTRY, new_id};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -71,30 +71,52 @@ pub(crate) async fn get<H: Host>(call: &Call<'_, H>, id: &str) -> Result<respond
     Ok(one_value(200, shown(&find(call, id).await?)))
 }
 
-/// The name of the workspace that calls mean which pick none.
-const DEFAULT: &str = "default";
+/// The workspaces that always exist: their ids, their names, which stay with them, and what they are for.
+const FIXED: [(&str, &str, &str); 2] = [
+    (
+        DEFAULT_WORKSPACE,
+        "default",
+        "the one that calls mean which pick none",
+    ),
+    (
+        PLATFORM_WORKSPACE,
+        "platform",
+        "the one whose provider keys serve managed traffic",
+    ),
+];
 
-/// Checks the new name of a workspace. That of the default one stays with it.
-fn rename(new: &str, is_default: bool) -> Result<(), Refusal> {
+fn fixed(id: &str) -> Option<&'static str> {
+    let mut fixed = FIXED.iter();
+    fixed.find(|(it, ..)| *it == id).map(|(_, name, _)| *name)
+}
+
+/// Checks the new name of a workspace, by its id where it has one.
+fn rename(new: &str, id: Option<&str>) -> Result<(), Refusal> {
     name(new, "ws")?;
-    if (new == DEFAULT) == is_default {
+    let own = id.and_then(fixed);
+    if own == Some(new) {
         return Ok(());
     }
-    let refusal = if is_default {
-        Refusal::new(Code::IN_USE, "The default workspace keeps its name.")
-            .remedy("Make a workspace of the name you want.")
-    } else {
-        Refusal::new(
-            Code::ALREADY_EXISTS,
-            "The name “default” always means the default workspace.",
+    let refusal = match own {
+        Some(name) => Refusal::new(
+            Code::IN_USE,
+            format!("The workspace “{name}” keeps its name."),
         )
+        .remedy("Make a workspace of the name you want."),
+        None => match FIXED.iter().find(|(_, name, _)| *name == new) {
+            None => return Ok(()),
+            Some((_, name, what)) => Refusal::new(
+                Code::ALREADY_EXISTS,
+                format!("The name “{name}” always means one workspace, {what}."),
+            ),
+        },
     };
     Err(refusal.param("name"))
 }
 
 pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
     let body: Create = call.body.read()?;
-    rename(&body.name, false)?;
+    rename(&body.name, None)?;
     let workspace = Workspace {
         id: new_id(call.host, "ws"),
         name: body.name,
@@ -121,7 +143,7 @@ pub(crate) async fn patch<H: Host>(
 ) -> Result<respond::Reply, Refusal> {
     let body: Patch = call.body.read()?;
     if let Some(new) = &body.name {
-        rename(new, find(call, id).await?.id == DEFAULT_WORKSPACE)?;
+        rename(new, Some(&find(call, id).await?.id))?;
     }
     let question = Question::PatchWorkspace {
         reference: id.into(),
@@ -161,10 +183,10 @@ pub(crate) async fn delete<H: Host>(
     id: &str,
 ) -> Result<respond::Reply, Refusal> {
     let workspace = find(call, id).await?;
-    if workspace.id == DEFAULT_WORKSPACE {
+    if let Some(name) = fixed(&workspace.id) {
         return Err(Refusal::new(
             Code::IN_USE,
-            "The default workspace always exists.",
+            format!("The workspace “{name}” always exists."),
         ));
     }
     let confirmed = form_urlencoded::parse(call.query.unwrap_or_default().as_bytes())
@@ -209,5 +231,30 @@ pub(crate) async fn delete<H: Host>(
         // Where the registry is the same database, the workspace's own row is gone already.
         Ok(_) | Err(AskError::Denied(Denial::NotFound { .. })) => Ok(removed()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_workspaces_keep_their_names() {
+        let other = Some("ws_aaaaaaaaaaaaaaaa");
+        for (new, id, code) in [
+            ("team", None, None),
+            ("team", other, None),
+            ("default", Some(DEFAULT_WORKSPACE), None),
+            ("platform", Some(PLATFORM_WORKSPACE), None),
+            ("team", Some(DEFAULT_WORKSPACE), Some(Code::IN_USE)),
+            ("default", Some(PLATFORM_WORKSPACE), Some(Code::IN_USE)),
+            ("default", None, Some(Code::ALREADY_EXISTS)),
+            ("platform", None, Some(Code::ALREADY_EXISTS)),
+            ("platform", other, Some(Code::ALREADY_EXISTS)),
+        ] {
+            let refused = rename(new, id).err();
+            assert_eq!(refused.map(|refusal| refusal.code), code, "{new} {id:?}");
+        }
     }
 }

@@ -132,6 +132,17 @@ const RULES: &[Rule] = &[
     to("GET", "/audit", Role(Viewer)),
     to("GET", "/audit/verify", Role(Viewer)),
     to("GET", "/requests", Role(Viewer)),
+    to("GET", "/usage", Role(Viewer)),
+    //
+    to("GET", "/prices", Role(Viewer)),
+    to("PUT", "/prices/{}/{}", Role(Admin)),
+    to("DELETE", "/prices/{}/{}", Role(Admin)),
+    //
+    to("GET", "/wallet", Role(Viewer)),
+    to("GET", "/wallet/ledger", Role(Viewer)),
+    // It is the platform's money: no workspace gives itself any.
+    to("POST", "/wallet/credit", Everywhere(Admin)),
+    //
     to("POST", "/tick", Everywhere(Admin)),
 ];
 

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lockgate_workspace::resource::{
-    Access, AdminRole, AdminToken, Agent, Attempt, AuditEntry, Configuration, ConfigurationVersion,
-    Draft, Gateway, GatewayKey, Health, HealthCheck, KeyVersion, ManagedBy, Pin, PinMode,
-    ProviderKey, RequestRecord, Role, Timestamp, Verified, Workspace,
+    Access, AdminRole, AdminToken, Agent, Attempt, AuditEntry, Budget, Configuration,
+    ConfigurationVersion, Draft, Gateway, GatewayKey, Health, HealthCheck, KeyVersion, LedgerEntry,
+    LedgerKind, Limits, ManagedBy, Period, Pin, PinMode, ProviderKey, RequestRecord, Role,
+    Timestamp, Tokens, UsageRow, Verified, Wallet, Workspace,
 };
 
 const AT: Timestamp = Timestamp(0);
@@ -230,5 +231,52 @@ pub(crate) fn record() -> RequestRecord<'static> {
         stream: false,
         outcome: None,
         attempts: vec![attempt()],
+    }
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        requests_per_minute: Some(1),
+        tokens_per_minute: Some(1),
+        requests_per_day: Some(1),
+    }
+}
+
+pub(crate) fn budget() -> Budget {
+    Budget {
+        amount_microusd: 0,
+        period: Period::Day,
+    }
+}
+
+pub(crate) fn tokens() -> Tokens {
+    Tokens {
+        cached_input: Some(0),
+        reasoning: Some(0),
+        estimated: true,
+        ..Tokens::default()
+    }
+}
+
+pub(crate) fn usage_row() -> UsageRow {
+    UsageRow::default()
+}
+
+pub(crate) fn wallet() -> Wallet {
+    Wallet::default()
+}
+
+pub(crate) fn ledger_entry() -> LedgerEntry {
+    LedgerEntry {
+        seq: 1,
+        at: AT,
+        kind: LedgerKind::Credit,
+        amount_microusd: 0,
+        shortfall_microusd: 0,
+        balance_microusd: 0,
+        reserved_microusd: 0,
+        reservation: None,
+        request: None,
+        note: None,
     }
 }
