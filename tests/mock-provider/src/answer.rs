@@ -19,6 +19,8 @@ pub(crate) struct Answer {
     pub(crate) script: Script,
     /// How long to wait before the head; `None` is for ever.
     pub(crate) delay: Option<Duration>,
+    /// Whether the connection is reset instead.
+    pub(crate) reset: bool,
 }
 
 impl Answer {
@@ -31,6 +33,7 @@ impl Answer {
             headers,
             script,
             delay: Some(Duration::ZERO),
+            reset: false,
         }
     }
 
@@ -213,6 +216,8 @@ fn refused(dialect: Dialect, secret: &str) -> Option<Refusal> {
             )
             .kind("UnrecognizedClientException"),
         })
+    } else if secret.contains("limited") {
+        Some(Refusal::new(429, "The rate of this key is limited."))
     } else if secret.contains("forbidden") {
         Some(Refusal::new(
             403,

@@ -8,6 +8,9 @@ pub(crate) enum Behaviour {
     Plain,
     Status(u16),
     Quota,
+    /// A 429 that asks to be left alone for so many seconds, or does not say for how long.
+    Limited(Option<&'static str>),
+    Reset,
     SlowHead(Duration),
     Silent,
     Events {
@@ -90,6 +93,9 @@ impl Behaviour {
                     .filter(|s| (200..600).contains(s))?,
             ),
             ("quota", []) => Self::Quota,
+            ("limited", []) => Self::Limited(None),
+            ("limited", &[1]) => Self::Limited(Some("1")),
+            ("reset", []) => Self::Reset,
             ("slow-head", &[ms]) => Self::SlowHead(Duration::from_millis(ms)),
             ("silent", []) => Self::Silent,
             ("events", &[events, ms]) => Self::Events {
@@ -162,6 +168,10 @@ mod tests {
             ("mock-break-3", Some(Behaviour::Break(3))),
             ("mock-html-502", Some(Behaviour::Html502)),
             ("mock-html-503", None),
+            ("mock-limited", Some(Behaviour::Limited(None))),
+            ("mock-limited-1", Some(Behaviour::Limited(Some("1")))),
+            ("mock-limited-2", None),
+            ("mock-reset", Some(Behaviour::Reset)),
             ("mock-slient", None),
             ("anthropic/mock-tool", Some(Behaviour::Tools(1))),
             ("mock-tools-2", Some(Behaviour::Tools(2))),

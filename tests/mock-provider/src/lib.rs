@@ -24,6 +24,8 @@
 //! | any other name, `mock-model…` | a plain answer |
 //! | `mock-status-<n>` | that status with the dialect's error; 429 with `retry-after: 7` where the provider sends it |
 //! | `mock-quota` | what an account without money is told; OpenAI: 429 with the code `insufficient_quota` |
+//! | `mock-limited`, `mock-limited-1` | 429 without `retry-after`, and with `retry-after: 1` |
+//! | `mock-reset` | the connection is reset before the answer begins |
 //! | `mock-slow-head-<ms>` | a plain answer, begun that much later |
 //! | `mock-silent` | never answers |
 //! | `mock-events-<n>-<ms>` | streams `n` content events, one each `ms`, then the closing ones |
@@ -52,7 +54,7 @@
 //! An unknown `mock-…` name is a 404 that says so. The streaming ones stream only if `"stream": true` asks for it;
 //! break, cut and stall otherwise do the same in the middle of the JSON.
 //!
-//! A key that contains `revoked` is refused with 401 (Google: 400, Bedrock: 403), one that contains `forbidden` with 403, and if it
+//! A key that contains `revoked` is refused with 401 (Google: 400, Bedrock: 403), one that contains `forbidden` with 403, one that contains `limited` with 429, and if it
 //! contains `echo` too, the error message repeats it in full. Bedrock refuses every access key but [`AWS_ACCESS_KEY`].
 //!
 //! `GET /_mock/requests` answers with what was recorded as JSON, `DELETE /_mock/requests` forgets it.

@@ -80,6 +80,18 @@ fn whatever_is_asked(
                 answer
             }
         }
+        Behaviour::Limited(seconds) => {
+            let message = "The mock was asked for a limit.";
+            let answer = dialect.refuse(&Refusal::new(429, message));
+            match seconds {
+                Some(seconds) => answer.header("retry-after", seconds),
+                None => answer,
+            }
+        }
+        Behaviour::Reset => Answer {
+            reset: true,
+            ..plain()
+        },
         Behaviour::Quota => return Some(Err(dialect.quota())),
         Behaviour::SlowHead(delay) => Answer {
             delay: Some(delay),

@@ -1,6 +1,5 @@
 //! The server: a thread of its own with a single-threaded runtime, so that tests without a runtime can use it.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -172,7 +171,7 @@ async fn respond(
     request: Request<Incoming>,
     recorder: Arc<Recorder>,
     cutter: Cutter,
-) -> Result<Response<Play>, Infallible> {
+) -> io::Result<Response<Play>> {
     let (parts, mut body) = request.into_parts();
     if parts.uri.path() == admin::PATH {
         let answer = admin::answer(parts.method.as_str(), &recorder);
@@ -207,6 +206,11 @@ async fn respond(
         Some(Duration::ZERO) => {}
         Some(delay) => tokio::time::sleep(delay).await,
         None => std::future::pending().await,
+    }
+    if answer.reset {
+        cutter.reset();
+        track.end(Outcome::Broken);
+        return Err(io::ErrorKind::ConnectionReset.into());
     }
     Ok(perform(answer, track, cutter))
 }

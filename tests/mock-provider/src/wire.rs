@@ -26,11 +26,19 @@ pub(crate) fn cut_after(data: &[u8]) -> Vec<u8> {
 
 /// Arms the wire of one connection.
 #[derive(Clone, Default)]
-pub(crate) struct Cutter(Arc<AtomicBool>);
+pub(crate) struct Cutter {
+    armed: Arc<AtomicBool>,
+    resets: Arc<AtomicBool>,
+}
 
 impl Cutter {
     pub(crate) fn arm(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.armed.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the connection end with a reset, whenever it ends.
+    pub(crate) fn reset(&self) {
+        self.resets.store(true, Ordering::Relaxed);
     }
 }
 
@@ -51,6 +59,15 @@ impl Wire {
     }
 }
 
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.cutter.resets.load(Ordering::Relaxed) {
+            // One that fails leaves an ordinary end, which clients take for the same.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -68,7 +85,7 @@ impl AsyncWrite for Wire {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut buf = buf;
-        if self.cutter.0.load(Ordering::Relaxed) {
+        if self.cutter.armed.load(Ordering::Relaxed) {
             let at = buf.windows(MARKER.len()).position(|part| part == MARKER);
             match at {
                 Some(0) => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),

@@ -243,6 +243,24 @@ fn truncated_json() {
 }
 
 #[test]
+fn reset() {
+    let provider = MockProvider::start(0);
+    let mut client = ask(&provider, "mock-reset", false);
+    assert!(client.reset());
+    assert_eq!(outcome(&provider), Some(Outcome::Broken));
+}
+
+#[test]
+fn limits() {
+    let provider = MockProvider::start(0);
+    for (model, retry) in [("mock-limited", None), ("mock-limited-1", Some("1"))] {
+        let answer = chat(&provider, model, false);
+        assert_eq!(answer.status, 429, "{model}");
+        assert_eq!(answer.header("retry-after"), retry, "{model}");
+    }
+}
+
+#[test]
 fn redirect() {
     let provider = MockProvider::start(0);
     let answer = chat(&provider, "mock-redirect", false);

@@ -185,6 +185,13 @@ impl Client {
         matches!(self.stream.read(&mut byte), Ok(0))
     }
 
+    /// Whether the provider has reset the connection.
+    pub(crate) fn reset(&mut self) -> bool {
+        let mut byte = [0];
+        let read = self.stream.read(&mut byte);
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+
     pub(crate) fn silent_for(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut byte = [0];
