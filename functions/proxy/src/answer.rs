@@ -88,9 +88,19 @@ pub(crate) async fn answer<H: Host>(
             }
         }
     };
+    // The platform's account and its limits are nobody else's business.
+    let from = if asked.who.managed {
+        let kind = from.get("content-type");
+        if let Some(kind) = kind.filter(|_| !set.iter().any(|(name, _)| *name == "content-type")) {
+            set.push(("content-type", kind.into_owned().into()));
+        }
+        None
+    } else {
+        Some(from)
+    };
     Ok(Answer {
         status,
-        from: Some(from),
+        from,
         set,
         body,
     })
@@ -245,8 +255,8 @@ pub(crate) fn told(draft: &Draft) -> Set {
         if let Some(model) = draft.model() {
             set.push(("lockgate-model", header_value(&model).into()));
         }
-        set.push(("lockgate-attempts", attempts.to_string().into()));
     }
+    set.push(("lockgate-attempts", attempts.to_string().into()));
     let limits = draft.limits().into_iter();
     set.extend(limits.map(|(name, value)| (name, Cow::Owned(value))));
     set

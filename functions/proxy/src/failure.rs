@@ -15,6 +15,8 @@ use crate::target::Target;
 
 /// Characters of a provider's message that are shown.
 const MAX_MESSAGE: usize = 1_000;
+/// The way out where the platform's key is the trouble.
+const PLATFORM: &str = "Whoever runs this gateway has to see to it; with a key of the workspace's own under Provider keys it does not matter.";
 /// Seconds to wait where a provider limits the rate and does not say for how long.
 const DEFAULT_RETRY_AFTER: u64 = 5;
 
@@ -114,6 +116,8 @@ pub(crate) struct Who {
     pub(crate) slug: &'static str,
     pub(crate) model: String,
     pub(crate) key: String,
+    /// Whether the key is the platform's.
+    pub(crate) managed: bool,
 }
 
 impl Who {
@@ -123,6 +127,7 @@ impl Who {
             slug: target.manifest.slug,
             model: target.model.to_owned(),
             key: credential.key.name.clone(),
+            managed: credential.managed,
         }
     }
 }
@@ -174,7 +179,11 @@ fn in_words(
 ) -> Refusal {
     let Reported { kind, said } = failure;
     let title = who.title;
-    let name = &who.key;
+    let key = if who.managed {
+        "the platform's key".to_owned()
+    } else {
+        format!("provider key `{}`", who.key)
+    };
     let with = |sentence: String| match &said.message {
         Some(message) => format!("{sentence} It says: {message}"),
         None => sentence,
@@ -183,9 +192,11 @@ fn in_words(
     let refusal = match kind {
         FailureKind::Key => Refusal::new(
             Code::PROVIDER_KEY_REJECTED,
-            format!("{title} rejected provider key `{name}`{answered}."),
+            format!("{title} rejected {key}{answered}."),
         )
-        .remedy(if status == Some(403) {
+        .remedy(if who.managed {
+            PLATFORM
+        } else if status == Some(403) {
             "The key may lack permission for this model or region: check it at the provider, or use another key."
         } else {
             "Rotate the key under Provider keys: it was revoked or mistyped."
@@ -193,16 +204,18 @@ fn in_words(
         FailureKind::Quota => Refusal::new(
             Code::PROVIDER_QUOTA_EXHAUSTED,
             with(format!(
-                "The {title} account behind provider key `{name}` has no credit or quota left."
+                "The {title} account behind {key} has no credit or quota left."
             )),
         )
-        .remedy(format!(
-            "Top it up at {title}, or use another key or provider."
-        )),
+        .remedy(if who.managed {
+            PLATFORM.to_owned()
+        } else {
+            format!("Top it up at {title}, or use another key or provider.")
+        }),
         FailureKind::RateLimited => {
             let mut refusal = Refusal::new(
                 Code::PROVIDER_RATE_LIMITED,
-                with(format!("{title} limits the rate of provider key `{name}`.")),
+                with(format!("{title} limits the rate of {key}.")),
             )
             .remedy("Try again after the time in Retry-After, or spread the load over other keys or providers.");
             refusal.retry_after = Some(retry_after.unwrap_or(DEFAULT_RETRY_AFTER));
@@ -257,9 +270,14 @@ fn in_words(
     refusal
 }
 
-/// What an error's body says, without anything that a provider repeats of its key.
-pub(crate) fn said(body: &[u8], credential: &Credential) -> Said {
-    cleaned(Said::read(body), credential)
+/// What the body of an error with this status says, without anything that a provider repeats of its key; of the platform's
+/// account, nothing at all.
+pub(crate) fn said(status: u16, body: &[u8], credential: &Credential) -> Said {
+    let mut said = cleaned(Said::read(body), credential);
+    if credential.managed && !matches!(status, 400 | 404 | 413 | 422) {
+        said.message = None;
+    }
+    said
 }
 
 fn cleaned(said: Said, credential: &Credential) -> Said {

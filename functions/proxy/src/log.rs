@@ -161,6 +161,8 @@ impl Draft {
 
     /// Where the request is to go.
     pub(crate) fn target(&self, target: &Target<'_>) {
+        // What was the matter with the one before is not this one's.
+        *self.0.event.borrow_mut() = None;
         self.0.provider.set(Some(target.manifest.slug));
         *self.0.route.borrow_mut() = target.route.map(str::to_owned);
         *self.0.model.borrow_mut() =

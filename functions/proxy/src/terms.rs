@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lockgate_host::{Host, Method};
-use lockgate_refusal::Refusal;
+use lockgate_providers::Surface;
+use lockgate_refusal::{Code, Refusal};
 use lockgate_routing::Rate;
 use lockgate_workspace::Settings;
 use lockgate_workspace::resource::Tokens;
@@ -11,6 +12,7 @@ use lockgate_workspace::resource::Tokens;
 use crate::admission::{self, Caller, Freshness};
 use crate::attempt::{Cargo, unpriced};
 use crate::credential::Credential;
+use crate::endpoint::BodyKind;
 use crate::estimate;
 use crate::limits::Need;
 use crate::target::{Course, Target, Way};
@@ -61,6 +63,32 @@ fn estimated<H: Host>(target: &Target<'_>, cargo: &Cargo<'_, H>) -> Tokens {
     }
 }
 
+/// Whether a call leaves nothing at the provider and takes nothing from there that others with the same key could reach.
+fn is_stateless<H: Host>(cargo: &Cargo<'_, H>) -> bool {
+    let call = cargo.request.call;
+    match call.surface {
+        Surface::Files | Surface::Batches => false,
+        Surface::Responses => call.body != BodyKind::None,
+        _ => true,
+    }
+}
+
+/// The platform's account is shared by all workspaces.
+fn keeps_state(target: &Target<'_>) -> Refusal {
+    let manifest = target.manifest;
+    let mut refusal = Refusal::new(
+        Code::UNSUPPORTED_FEATURE,
+        format!(
+            "Files, batches and stored responses of {} are not served with the platform's key: every workspace could reach them.",
+            manifest.title
+        ),
+    )
+    .provider(manifest.slug)
+    .remedy("Add a provider key of the workspace's own, or point the route at another provider.");
+    refusal.route = target.route.map(str::to_owned);
+    refusal
+}
+
 /// The terms of a try with this key.
 ///
 /// # Errors
@@ -74,6 +102,9 @@ pub(crate) async fn terms<H: Host>(
     cargo: &Cargo<'_, H>,
     within_ms: Option<u64>,
 ) -> Result<Terms, Refusal> {
+    if credential.managed && !is_stateless(cargo) {
+        return Err(keeps_state(target));
+    }
     let rate = if credential.managed {
         let platform = admission::platform(host, settings, Freshness::Leased).await?;
         Rate::of(&platform.prices, target.manifest, target.model)

@@ -156,7 +156,8 @@ pub(crate) async fn send<H: Host>(
     let kind = reply.headers.get("x-amzn-errortype");
     let kind = kind.map(|kind| kind.into_owned());
     let body = host.read(reply.body, MAX_ERROR_BYTES).await;
-    let said = body.map(|body| failure::said(body.as_ref(), credential));
+    let status = reply.status;
+    let said = body.map(|body| failure::said(status, body.as_ref(), credential));
     let mut said = said.unwrap_or_default();
     said.code = said.code.or(kind);
     if rejects_key(reply.status, said.message.as_deref()) {
