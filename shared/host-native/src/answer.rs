@@ -9,6 +9,7 @@ use lockgate_host::{AnswerBody, WITHHELD_HEADERS};
 
 use crate::Answer;
 use crate::body::Source;
+use crate::followed::Followed;
 use crate::transformed::Transformed;
 use crate::upstream::Silence;
 use crate::watched::{ResponseBody, Watched};
@@ -31,7 +32,10 @@ pub(crate) fn respond(answer: Answer) -> Response<ResponseBody> {
             Source::Stream(stream, idle) => ResponseBody::Through(Silence::new(idle), stream),
             Source::Bytes(bytes) => ResponseBody::Bytes(bytes),
         },
-        AnswerBody::Watched(body, watch) | AnswerBody::Followed(body, watch) => {
+        AnswerBody::Followed(body, watch) => {
+            ResponseBody::Followed(Box::new(Followed::new(body.into_source(), watch)))
+        }
+        AnswerBody::Watched(body, watch) => {
             headers.remove(CONTENT_LENGTH);
             ResponseBody::Watched(Box::new(Watched::new(body.into_source(), watch)))
         }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Body;
+use http_body::{Body, SizeHint};
 use hyper::body::Incoming as Hyper;
 use lockgate_host::End;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -29,6 +29,22 @@ impl From<Source> for Upstream {
 }
 
 impl Upstream {
+    /// Whether nothing more will come, as far as that is known without asking.
+    pub(crate) fn is_end(&self) -> bool {
+        match self {
+            Self::Stream(_, stream) => stream.is_end_stream(),
+            Self::Bytes(bytes) => bytes.is_empty(),
+        }
+    }
+
+    /// How much is to come.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Stream(_, stream) => stream.size_hint(),
+            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+
     /// The next piece, or how the body ended. Trailers are withheld.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, End>> {
         match self {

@@ -1,17 +1,19 @@
 //! Response bodies as hyper takes them. A provider's body is passed on as it comes and not waited for longer than the
 //! idle limit; a watched one, an event stream, is passed on in whole events, with its end observed.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Hyper;
-use lockgate_host::{End, Seen, TAIL_BYTES, Watch, WholeEvents};
+use lockgate_host::{End, Watch, WholeEvents};
 use thiserror::Error;
 
 use crate::body::Source;
+use crate::client::causes;
+use crate::ends::Ends;
+use crate::followed::Followed;
 use crate::transformed::Transformed;
 use crate::upstream::{Silence, Upstream};
 
@@ -23,6 +25,8 @@ pub(crate) enum ResponseBody {
     Through(Silence, Hyper),
     /// A provider's body, watched.
     Watched(Box<Watched>),
+    /// A provider's body, as it is, with its ends kept.
+    Followed(Box<Followed>),
     /// A provider's body, rewritten.
     Transformed(Box<Transformed>),
 }
@@ -31,8 +35,8 @@ pub(crate) enum ResponseBody {
 #[derive(Debug, Error)]
 pub(crate) enum Cut {
     /// The provider's connection broke.
-    #[error(transparent)]
-    Broken(#[from] hyper::Error),
+    #[error("{0}")]
+    Broken(String),
     /// The provider was silent for too long.
     #[error("the provider fell silent")]
     Idle,
@@ -52,13 +56,16 @@ impl Body for ResponseBody {
             Self::Through(silence, stream) => match Pin::new(stream).poll_frame(cx) {
                 Poll::Ready(frame) => {
                     silence.broken();
-                    Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
+                    Poll::Ready(frame.map(|frame| frame.map_err(|error| Cut::Broken(causes(&error)))))
                 }
                 Poll::Pending => silence.poll_exceeded(cx).map(|()| Some(Err(Cut::Idle))),
             },
             Self::Watched(watched) => watched
                 .poll_data(cx)
                 .map(|data| data.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Followed(followed) => followed
+                .poll_data(cx)
+                .map(|data| data.map(|piece| piece.map(Frame::data))),
             Self::Transformed(transformed) => transformed
                 .poll_data(cx)
                 .map(|data| data.map(|bytes| Ok(Frame::data(bytes)))),
@@ -69,6 +76,7 @@ impl Body for ResponseBody {
         match self {
             Self::Bytes(bytes) => bytes.is_empty(),
             Self::Through(_, stream) => stream.is_end_stream(),
+            Self::Followed(followed) => followed.is_end_stream(),
             // Polled to its end always: only then does the watcher hear that it was complete.
             Self::Watched(_) | Self::Transformed(_) => false,
         }
@@ -78,19 +86,19 @@ impl Body for ResponseBody {
         match self {
             Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Through(_, stream) => stream.size_hint(),
+            Self::Followed(followed) => followed.size_hint(),
             // Last words may follow.
             Self::Watched(_) | Self::Transformed(_) => SizeHint::default(),
         }
     }
 }
 
-/// A body that is being watched. Pieces are passed on without a copy; of the last few a reference is kept for the tail.
+/// A body that is being watched. Pieces are passed on without a copy.
 pub(crate) struct Watched {
     source: Option<Upstream>,
     watch: Option<Box<dyn Watch>>,
     events: WholeEvents,
-    tail: Tail,
-    bytes: u64,
+    ends: Ends,
 }
 
 impl Watched {
@@ -99,8 +107,7 @@ impl Watched {
             source: Some(source.into()),
             watch: Some(watch),
             events: WholeEvents::default(),
-            tail: Tail::default(),
-            bytes: 0,
+            ends: Ends::default(),
         }
     }
 
@@ -113,8 +120,7 @@ impl Watched {
                 Ok(piece) => piece,
                 Err(end) => break end,
             };
-            self.bytes += piece.len() as u64;
-            self.tail.push(&piece);
+            self.ends.push(&piece);
             let whole = self.events.push(piece);
             if !whole.is_empty() {
                 return Poll::Ready(Some(whole));
@@ -131,15 +137,7 @@ impl Watched {
 
     fn ended(&mut self, end: End) -> Option<Vec<u8>> {
         let watch = self.watch.take()?;
-        let bytes = self.bytes;
-        self.tail.with(|tail| {
-            let seen = Seen {
-                head: &[],
-                tail,
-                bytes,
-            };
-            watch.ended(seen, end)
-        })
+        self.ends.show(|seen| watch.ended(seen, end))
     }
 }
 
@@ -147,42 +145,5 @@ impl Drop for Watched {
     fn drop(&mut self) {
         self.source = None;
         self.ended(End::ClientLeft);
-    }
-}
-
-/// The last pieces of a body, at least [`TAIL_BYTES`] of them where there were as many.
-#[derive(Default)]
-struct Tail {
-    pieces: VecDeque<Bytes>,
-    len: usize,
-}
-
-impl Tail {
-    fn push(&mut self, piece: &Bytes) {
-        if piece.is_empty() {
-            return;
-        }
-        self.len += piece.len();
-        self.pieces.push_back(piece.clone());
-        while let Some(oldest) = self.pieces.front()
-            && self.len - oldest.len() >= TAIL_BYTES
-        {
-            self.len -= oldest.len();
-            self.pieces.pop_front();
-        }
-    }
-
-    fn with<T>(&mut self, use_tail: impl FnOnce(&[u8]) -> T) -> T {
-        let whole;
-        let bytes: &[u8] = match self.pieces.make_contiguous() {
-            [] => &[],
-            [only] => only,
-            pieces => {
-                whole = pieces.concat();
-                &whole
-            }
-        };
-        let start = bytes.len().saturating_sub(TAIL_BYTES);
-        use_tail(bytes.get(start..).unwrap_or_default())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use common::{Heard, PATIENCE, Peer, provider, watching};
-use lockgate_host::{End, TAIL_BYTES};
+use lockgate_host::{End, HEAD_BYTES, TAIL_BYTES};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -34,6 +34,7 @@ fn a_complete_body_ends_with_the_last_words() {
     assert_eq!(
         heard.recv_timeout(PATIENCE).unwrap(),
         Heard {
+            head: b"a:\n\nb:\n\n".to_vec(),
             tail: b"a:\n\nb:\n\n".to_vec(),
             bytes: 8,
             end: End::Complete
@@ -145,6 +146,7 @@ fn a_client_that_leaves_ends_the_providers_request() {
     assert_eq!(
         heard.recv_timeout(PATIENCE).unwrap(),
         Heard {
+            head: b"a:\n\n".to_vec(),
             tail: b"a:\n\n".to_vec(),
             bytes: 4,
             end: End::ClientLeft
@@ -189,7 +191,7 @@ fn a_slow_client_slows_the_provider_and_is_no_silence() {
 }
 
 #[test]
-fn the_tail_is_the_end_of_what_was_sent_however_it_was_cut() {
+fn head_and_tail_are_the_ends_of_what_was_sent_however_it_was_cut() {
     for (size, count) in [
         (1, 5000),
         (3, 2000),
@@ -222,6 +224,7 @@ fn the_tail_is_the_end_of_what_was_sent_however_it_was_cut() {
         let heard = heard.recv_timeout(PATIENCE).unwrap();
         let start = all.len().saturating_sub(TAIL_BYTES);
         assert_eq!(heard.tail, all[start..], "{size} x {count}");
+        assert_eq!(heard.head, all[..all.len().min(HEAD_BYTES)]);
         assert_eq!(heard.bytes, all.len() as u64);
     }
 }

@@ -209,6 +209,7 @@ pub(crate) async fn relay(
 /// What a watcher heard.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Heard {
+    pub(crate) head: Vec<u8>,
     pub(crate) tail: Vec<u8>,
     pub(crate) bytes: u64,
     pub(crate) end: End,
@@ -223,6 +224,7 @@ pub(crate) struct Reporter {
 impl Watch for Reporter {
     fn ended(self: Box<Self>, seen: Seen<'_>, end: End) -> Option<Vec<u8>> {
         let _ = self.to.send(Heard {
+            head: seen.head.to_vec(),
             tail: seen.tail.to_vec(),
             bytes: seen.bytes,
             end,
@@ -237,6 +239,28 @@ pub(crate) fn watching(
     idle_timeout: Duration,
     last: Option<&'static str>,
 ) -> (Gateway, Receiver<Heard>) {
+    observing(provider, idle_timeout, last, |body, reporter| {
+        AnswerBody::Watched(body, reporter)
+    })
+}
+
+/// The same, followed.
+pub(crate) fn following(
+    provider: SocketAddr,
+    idle_timeout: Duration,
+) -> (Gateway, Receiver<Heard>) {
+    let last = Some("nobody wants to hear");
+    observing(provider, idle_timeout, last, |body, reporter| {
+        AnswerBody::Followed(body, reporter)
+    })
+}
+
+fn observing(
+    provider: SocketAddr,
+    idle_timeout: Duration,
+    last: Option<&'static str>,
+    observe: fn(<NativeHost as Fetch>::Body, Box<Reporter>) -> AnswerBody<NativeHost>,
+) -> (Gateway, Receiver<Heard>) {
     let (to, heard) = channel();
     let gateway = Gateway::serve(move |host, _request| {
         let to = to.clone();
@@ -247,7 +271,7 @@ pub(crate) fn watching(
                 ..ask(&url)
             };
             relay(host, outbound, |body| {
-                AnswerBody::Watched(body, Box::new(Reporter { to, last }))
+                observe(body, Box::new(Reporter { to, last }))
             })
             .await
         }
