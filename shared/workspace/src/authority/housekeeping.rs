@@ -2,13 +2,26 @@
 
 use lockgate_host::Tx;
 
-use crate::question::{Denial, Housekeeping, Reply};
+use crate::question::{Denial, Housekeeping, Housekept, Reply};
+
+use super::{requests, usage, wallet};
 
 pub(super) fn housekeep(
-    _tx: &mut dyn Tx,
-    _now_ms: u64,
-    _workspace: &str,
-    _work: Housekeeping,
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    workspace: &str,
+    work: Housekeeping,
 ) -> Result<Reply, Denial> {
-    Err(Denial::Store("not yet".into()))
+    // One at a time ends too; none at a time would not.
+    let most = work.most.max(1);
+    let reservations_expired = wallet::expire(tx, now_ms, workspace, most)?;
+    let log_removed = requests::forget(tx, workspace, work.log_before, most)?;
+    let mut more = reservations_expired.max(log_removed) >= u64::from(most);
+    more |= wallet::forget(tx, now_ms, workspace, most)?;
+    more |= usage::forget(tx, workspace, work.usage_before, most)?;
+    Ok(Reply::Housekept(Housekept {
+        reservations_expired,
+        log_removed,
+        more,
+    }))
 }

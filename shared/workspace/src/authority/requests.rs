@@ -2,10 +2,12 @@
 //!
 //! A group is one JSON array. Each record is stored as the text it came as, beside the columns that filters need; `at`
 //! is RFC 3339 with milliseconds, which sorts as text. Rows go in several to a statement: reading the columns with
-//! SQLite's own JSON functions cost four times as much (docs/decisions/0004-log-records-as-json.md).
+//! SQLite's own JSON functions cost four times as much (docs/decisions/0004-log-records-as-json.md). Beside the rows the
+//! same transaction adds them up ([`super::usage`]).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
 use lockgate_host::{StoreError, Tx, Value};
@@ -13,16 +15,21 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::question::{Denial, Page, Reply, RequestFilter};
-use crate::resource::Timestamp;
+use crate::resource::{Timestamp, Tokens};
 
 use super::cells::Cells;
+use super::usage::{self, Of, Request, Sums};
 
 /// Values a row has, beside the workspace, which is one for all.
 const VALUES: usize = 10;
 /// Rows that one statement stores: a Durable Object takes at most 100 parameters.
 const ROWS: usize = 9;
 
-/// What filters need of a record.
+/// Text of a record, borrowed from it. Serde borrows a [`Cow`] only where it is a field by itself.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What filters and sums need of a record.
 #[derive(Deserialize)]
 struct Columns<'a> {
     #[serde(borrow)]
@@ -34,30 +41,33 @@ struct Columns<'a> {
     #[serde(borrow)]
     agent: Cow<'a, str>,
     #[serde(borrow)]
-    route: Option<Cow<'a, str>>,
+    team: Option<Text<'a>>,
     #[serde(borrow)]
-    provider: Option<Cow<'a, str>>,
+    route: Option<Text<'a>>,
     #[serde(borrow)]
-    model: Option<Cow<'a, str>>,
+    provider: Option<Text<'a>>,
     #[serde(borrow)]
-    provider_key: Option<Cow<'a, str>>,
+    model: Option<Text<'a>>,
     #[serde(borrow)]
-    credential: Option<Cow<'a, str>>,
+    provider_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    credential: Option<Text<'a>>,
     status: u64,
+    tokens: Option<Tokens>,
+    cost_microusd: Option<u64>,
 }
 
 pub(super) fn store(tx: &mut dyn Tx, workspace: &str, records: &str) -> Result<(), StoreError> {
     let damaged = |error: serde_json::Error| StoreError::Constraint(error.to_string());
     let records: Vec<&RawValue> = serde_json::from_str(records).map_err(damaged)?;
-    let mut keys: BTreeMap<String, String> = BTreeMap::new();
-    let mut provider_keys: BTreeMap<(String, String), String> = BTreeMap::new();
-    let full = statement(ROWS);
+    let mut sums = Sums::default();
+    let full = (records.len() >= ROWS).then(|| statement(ROWS));
     for group in records.chunks(ROWS) {
         let mut params: Vec<Value> = Vec::with_capacity(1 + VALUES * ROWS);
         params.push(workspace.into());
         for record in group {
             let columns: Columns<'_> = serde_json::from_str(record.get()).map_err(damaged)?;
-            let optional = |text: &Option<Cow<'_, str>>| Value::from(text.as_deref());
+            let optional = |text: &Option<Text<'_>>| Value::from(text.as_ref().map(|t| &*t.0));
             params.extend([
                 columns.at.as_ref().into(),
                 columns.id.as_ref().into(),
@@ -70,41 +80,79 @@ pub(super) fn store(tx: &mut dyn Tx, workspace: &str, records: &str) -> Result<(
                 columns.status.into(),
                 record.get().into(),
             ]);
-            later(keys.entry(columns.gateway_key.into_owned()), &columns.at);
-            if let (Some(provider), Some(name)) = (columns.provider, columns.provider_key) {
-                let key = (provider.into_owned(), name.into_owned());
-                later(provider_keys.entry(key), &columns.at);
-            }
+            count(&mut sums, columns);
         }
-        if group.len() == ROWS {
-            tx.query(&full, &params)?;
-        } else {
-            tx.query(&statement(group.len()), &params)?;
+        match &full {
+            Some(full) if group.len() == ROWS => tx.query(full, &params)?,
+            _ => tx.query(&statement(group.len()), &params)?,
+        };
+    }
+    used(tx, workspace, &sums)?;
+    sums.store(tx, workspace)
+}
+
+/// Adds a request to the sums.
+fn count<'a>(sums: &mut Sums<'a>, columns: Columns<'a>) {
+    let text = |text: Option<Text<'a>>| text.map(|text| text.0).unwrap_or_default();
+    let error = columns.status >= 400;
+    let request = Request {
+        error,
+        tokens: columns.tokens.unwrap_or_default(),
+        cost_microusd: columns.cost_microusd.unwrap_or_default(),
+    };
+    // Whoever asks can make up names of models, but not such as a provider answers to.
+    let model = columns
+        .model
+        .filter(|_| columns.provider.is_some() && !error);
+    let of = Of {
+        day: usage::day(&columns.at),
+        gateway_key: columns.gateway_key,
+        agent: columns.agent,
+        team: text(columns.team),
+        route: text(columns.route),
+        provider: text(columns.provider),
+        provider_key: text(columns.provider_key),
+        model: text(model),
+        credential: text(columns.credential),
+    };
+    sums.add(columns.at, of, &request);
+}
+
+/// Notes when the keys were last used.
+fn used(tx: &mut dyn Tx, workspace: &str, sums: &Sums<'_>) -> Result<(), StoreError> {
+    let mut keys: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut provider_keys: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for (of, latest) in sums.latest() {
+        later(keys.entry(&of.gateway_key), latest);
+        // The platform's keys are of another workspace.
+        if of.credential == "byok" {
+            later(
+                provider_keys.entry((&of.provider, &of.provider_key)),
+                latest,
+            );
         }
     }
     for (id, at) in keys {
         tx.query(
             "UPDATE gateway_keys SET last_used_at = ?2
              WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",
-            &[id.into(), milliseconds(&at)],
+            &[id.into(), milliseconds(at)],
         )?;
     }
     for ((provider, name), at) in provider_keys {
         tx.query(
             "UPDATE provider_keys SET last_used_at = ?4
              WHERE workspace = ?1 AND provider = ?2 AND name = ?3 AND (last_used_at IS NULL OR last_used_at < ?4)",
-            &[workspace.into(), provider.into(), name.into(), milliseconds(&at)],
+            &[workspace.into(), provider.into(), name.into(), milliseconds(at)],
         )?;
     }
     Ok(())
 }
 
 /// Keeps the latest of the times; as text they sort by time.
-fn later<K: Ord>(entry: std::collections::btree_map::Entry<'_, K, String>, at: &str) {
+fn later<'a, K: Ord>(entry: Entry<'_, K, &'a str>, at: &'a str) {
     let latest = entry.or_default();
-    if latest.as_str() < at {
-        at.clone_into(latest);
-    }
+    *latest = at.max(*latest);
 }
 
 /// The statement that stores so many rows.
@@ -175,4 +223,23 @@ pub(super) fn list(
     let rows = tx.query(&sql, &params)?;
     let records: Result<_, _> = rows.into_iter().map(|row| Cells::new(row).json()).collect();
     Ok(Reply::Requests(records?))
+}
+
+/// Removes up to `most` records from before a time, the oldest first, and says how many.
+pub(super) fn forget(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    before: Timestamp,
+    most: u32,
+) -> Result<u64, StoreError> {
+    let gone = tx.query(
+        "DELETE FROM requests WHERE workspace = ?1 AND (at, id) IN (
+            SELECT at, id FROM requests WHERE workspace = ?1 AND at < ?2 ORDER BY at, id LIMIT ?3) RETURNING id",
+        &[
+            workspace.into(),
+            before.to_string().into(),
+            u64::from(most).into(),
+        ],
+    )?;
+    Ok(gone.len() as u64)
 }

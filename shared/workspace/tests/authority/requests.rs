@@ -154,3 +154,19 @@ fn the_log_tells_when_keys_were_last_used() {
     assert_eq!(store.key("pk_2").last_used_at, None);
     assert_eq!(store.key("pk_1").revision, 1, "being used is no change");
 }
+
+#[test]
+fn a_request_on_the_platforms_keys_uses_none_of_the_workspace() {
+    let store = Store::with_agent();
+    store.ask(create_caller("gk_1", "app")).unwrap();
+    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
+    let mut managed = record("req_a", 40);
+    managed.credential = Some("managed".into());
+    report(&store, &[managed, record("req_b", 30)]);
+    let used = store.key("pk_1").last_used_at;
+    assert_eq!(used, Some(Timestamp(START + 30)));
+    let Ok(Reply::GatewayKey(caller)) = store.ask(Question::GetGatewayKey("app".into())) else {
+        panic!("no gateway key");
+    };
+    assert_eq!(caller.last_used_at, Some(Timestamp(START + 40)));
+}

@@ -1,11 +1,12 @@
 //! What each question changes, and so what the log says of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lockgate_host::Tx;
 use serde_json::{Value, json};
 
-use crate::authority::{Context, answer, seeds};
+use crate::authority::{Context, answer, prices, seeds};
 use crate::question::{Denial, Kind, Page, Question, Reply, Resource};
 use crate::resource::ProviderKey;
 
@@ -19,6 +20,10 @@ enum Thing {
     ProviderKey,
     GatewayKey,
     Seed,
+    /// By `provider/model`.
+    Price,
+    /// By the id of a credit.
+    Wallet,
     Of(Kind),
 }
 
@@ -30,6 +35,8 @@ impl Thing {
             Self::ProviderKey => "provider-key",
             Self::GatewayKey => "gateway-key",
             Self::Seed => "seed",
+            Self::Price => "price",
+            Self::Wallet => "wallet",
             Self::Of(Kind::AdminToken) => "admin-token",
             Self::Of(kind) => kind.word(),
         }
@@ -46,7 +53,7 @@ struct Change<'a> {
     thing: Thing,
     verb: &'static str,
     /// Its id, or its name where it is there already.
-    reference: &'a str,
+    reference: Cow<'a, str>,
     /// Whether it was there before.
     was: bool,
     /// Whether it is there afterwards.
@@ -56,25 +63,25 @@ struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn create(thing: Thing, id: &'a str) -> Self {
+    fn create(thing: Thing, id: impl Into<Cow<'a, str>>) -> Self {
         Self {
             was: false,
             ..Self::of(thing, "create", id)
         }
     }
 
-    fn of(thing: Thing, verb: &'static str, reference: &'a str) -> Self {
+    fn of(thing: Thing, verb: &'static str, reference: impl Into<Cow<'a, str>>) -> Self {
         Self {
             thing,
             verb,
-            reference,
+            reference: reference.into(),
             was: true,
             stays: true,
             beside: &[],
         }
     }
 
-    fn delete(thing: Thing, reference: &'a str) -> Self {
+    fn delete(thing: Thing, reference: impl Into<Cow<'a, str>>) -> Self {
         Self {
             stays: false,
             ..Self::of(thing, "delete", reference)
@@ -113,11 +120,8 @@ fn change(question: &Question) -> Option<Change<'_>> {
         | Question::ListRequests(..)
         | Question::Usage(_)
         | Question::ListPrices
-        | Question::PutPrice(_)
-        | Question::DeletePrice { .. }
         | Question::GetWallet
         | Question::ListLedger { .. }
-        | Question::CreditWallet { .. }
         | Question::Housekeep(_) => return None,
         // A workspace's end is told of by `Record`, in the log of the default one.
         Question::DeleteWorkspace { .. } | Question::DropWorkspace => return None,
@@ -185,6 +189,15 @@ fn change(question: &Question) -> Option<Change<'_>> {
         Question::RevokeGatewayKey { reference, .. } => {
             Change::of(Thing::GatewayKey, "revoke", reference)
         }
+
+        Question::PutPrice(price) => {
+            let named = price_of(&price.provider, &price.model);
+            Change::of(Thing::Price, "update", named)
+        }
+        Question::DeletePrice { provider, model } => {
+            Change::delete(Thing::Price, price_of(provider, model))
+        }
+        Question::CreditWallet { id, .. } => Change::of(Thing::Wallet, "credit", id),
     })
 }
 
@@ -224,7 +237,7 @@ pub(in crate::authority) fn subject(
                 found => found?,
             }
         }
-        _ => look(tx, context, change.thing, change.reference)?,
+        _ => look(tx, context, change.thing, &change.reference)?,
     };
     let id = before.as_ref().and_then(id_of);
     let mut beside = Vec::with_capacity(change.beside.len());
@@ -234,7 +247,7 @@ pub(in crate::authority) fn subject(
     Ok(Some(Subject {
         thing: change.thing,
         verb: change.verb,
-        id: id.unwrap_or(change.reference).to_owned(),
+        id: id.unwrap_or(&change.reference).to_owned(),
         before,
         stays: change.stays,
         beside,
@@ -253,6 +266,10 @@ pub(in crate::authority) fn changed(
         Some(shown) => Some(shown),
         None => look(tx, context, subject.thing, &subject.id)?,
     };
+    if subject.thing == Thing::Wallet && subject.before == after {
+        // The credit was made before.
+        return Ok(());
+    }
     let mut rows = vec![(
         format!("{}.{}", subject.thing.word(), subject.verb),
         subject.id.clone(),
@@ -311,6 +328,12 @@ fn look(
             let stands = standing.iter().any(|provider| provider == reference);
             return Ok(stands.then(|| json!({ "provider": reference, "seeded": true })));
         }
+        Thing::Price => {
+            let (provider, model) = reference.split_once('/').unwrap_or_default();
+            let price = prices::one(tx, context.workspace, provider, model)?;
+            return Ok(price.and_then(|price| serde_json::to_value(price).ok()));
+        }
+        Thing::Wallet => Question::GetWallet,
     };
     Ok(value(&answer(tx, context, question)?))
 }
@@ -341,7 +364,9 @@ fn census(tx: &mut dyn Tx, context: &Context<'_>, thing: Thing) -> Result<Census
     let question = match thing {
         Thing::ProviderKey => Question::ListProviderKeys(page),
         Thing::Of(kind) => Question::List(kind, page),
-        Thing::Workspace | Thing::GatewayKey | Thing::Seed => return Ok(Census::new()),
+        Thing::Workspace | Thing::GatewayKey | Thing::Seed | Thing::Price | Thing::Wallet => {
+            return Ok(Census::new());
+        }
     };
     let values: Vec<Value> = match answer(tx, context, question)? {
         Reply::ProviderKeys(keys) => keys.iter().map(provider_key).collect(),
@@ -354,6 +379,11 @@ fn census(tx: &mut dyn Tx, context: &Context<'_>, thing: Thing) -> Result<Census
     Ok(by_id.collect())
 }
 
+/// How the log names a price. A provider's slug has no `/`.
+fn price_of(provider: &str, model: &str) -> String {
+    format!("{provider}/{model}")
+}
+
 fn id_of(value: &Value) -> Option<&str> {
     value.get("id").and_then(Value::as_str)
 }
@@ -364,6 +394,7 @@ fn value(reply: &Reply) -> Option<Value> {
         Reply::Workspace(workspace) => serde_json::to_value(workspace).ok(),
         Reply::ProviderKey(key) => Some(provider_key(key)),
         Reply::GatewayKey(key) => serde_json::to_value(key).ok(),
+        Reply::Wallet(wallet) => serde_json::to_value(wallet).ok(),
         Reply::Resource(one) => Some(resource(one)),
         _ => None,
     }
