@@ -21,6 +21,7 @@ pub mod question;
 pub mod resource;
 mod settings;
 pub mod snapshot;
+pub mod split;
 pub mod tags;
 mod unseal;
 
