@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::money::{Budget, budget};
 use crate::output::{say, table, text};
 use crate::remote::{Target, escaped, with};
 
@@ -38,6 +39,18 @@ pub(crate) struct Create {
     /// How long it is good, such as 90d.
     #[arg(long)]
     expires_in: Option<String>,
+    /// Requests that it may ask for in any minute.
+    #[arg(long, value_name = "N")]
+    requests_per_minute: Option<u64>,
+    /// Tokens that it may use in any minute, input and output.
+    #[arg(long, value_name = "N")]
+    tokens_per_minute: Option<u64>,
+    /// Requests that it may ask for in a day.
+    #[arg(long, value_name = "N")]
+    requests_per_day: Option<u64>,
+    /// Dollars that it may cost in a day or a month, such as 25.00/month.
+    #[arg(long, value_name = "AMOUNT/PERIOD", value_parser = budget)]
+    budget: Option<Budget>,
 }
 
 pub(crate) fn run(target: Target, command: Command) -> anyhow::Result<()> {
@@ -52,6 +65,21 @@ pub(crate) fn run(target: Target, command: Command) -> anyhow::Result<()> {
                 if let Some(value) = value {
                     body[field] = value.into();
                 }
+            }
+            for (field, value) in [
+                ("requests_per_minute", create.requests_per_minute),
+                ("tokens_per_minute", create.tokens_per_minute),
+                ("requests_per_day", create.requests_per_day),
+            ] {
+                if let Some(value) = value {
+                    body["limits"][field] = value.into();
+                }
+            }
+            if let Some(budget) = create.budget {
+                body["budget"] = json!({
+                    "amount_microusd": budget.amount_microusd,
+                    "period": budget.period,
+                });
             }
             let key = remote.post("/api/gateway-keys", &body).await?;
             say(&text(&key, "key"));

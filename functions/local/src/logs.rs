@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use crate::money;
 use crate::output::{say, text};
 use crate::remote::{Target, with};
 
@@ -90,8 +91,9 @@ fn line(item: &Value) -> String {
         empty if empty.is_empty() => "-".to_owned(),
         text => text,
     };
+    let attempts = item.get("attempts").and_then(Value::as_array);
     format!(
-        "{} {} {} {} {} {} {}ms {}",
+        "{} {} {} {} {} {} {}ms attempts={} tokens={} cost={} {}",
         or_dash("at"),
         or_dash("status"),
         or_dash("provider"),
@@ -99,9 +101,58 @@ fn line(item: &Value) -> String {
         or_dash("agent"),
         or_dash("credential"),
         or_dash("milliseconds"),
+        attempts.map_or(0, Vec::len),
+        tokens(item),
+        match money::field(item, "cost_microusd") {
+            none if none.is_empty() => "-".to_owned(),
+            cost => cost,
+        },
         match text(item, "code") {
             none if none.is_empty() => or_dash("outcome"),
             code => code,
         }
     )
+}
+
+/// Input and output, with a sign where they are an estimate.
+fn tokens(item: &Value) -> String {
+    match item.get("tokens") {
+        Some(tokens) if tokens.is_object() => {
+            let estimated = tokens.get("estimated") == Some(&Value::Bool(true));
+            let about = if estimated { "~" } else { "" };
+            format!(
+                "{about}{}+{}",
+                text(tokens, "input"),
+                text(tokens, "output")
+            )
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_says_what_a_request_came_to() {
+        let mut item = json!({
+            "at": "2027-01-31T00:00:00.000Z", "status": 200, "provider": "openai", "model": "gpt-4o", "agent": "a",
+            "credential": "managed", "milliseconds": 12, "attempts": [{}, {}], "code": null, "outcome": "complete",
+            "tokens": {"input": 3, "output": 4}, "cost_microusd": 48,
+        });
+        assert_eq!(
+            line(&item),
+            "2027-01-31T00:00:00.000Z 200 openai gpt-4o a managed 12ms attempts=2 tokens=3+4 cost=$0.000048 complete"
+        );
+        item["tokens"]["estimated"] = json!(true);
+        assert!(line(&item).contains(" tokens=~3+4 "));
+        let refused =
+            json!({"status": 404, "code": "model_not_found", "tokens": null, "attempts": []});
+        assert_eq!(
+            line(&refused),
+            "- 404 - - - - -ms attempts=0 tokens=- cost=- model_not_found"
+        );
+    }
 }

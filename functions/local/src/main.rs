@@ -13,13 +13,17 @@ mod greeting;
 mod healthcheck;
 mod inside;
 mod logs;
+mod money;
 mod output;
 mod own_secrets;
+mod price;
 mod provider_key;
 mod refusal;
 mod remote;
 mod role;
 mod simulate;
+mod usage;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -55,6 +59,12 @@ enum Command {
     Config(On<config::Command>),
     /// The request log of a running gateway.
     Logs(On<logs::Command>),
+    /// What requests used and cost.
+    Usage(usage::Usage),
+    /// What models cost.
+    Price(On<price::Command>),
+    /// What the workspace has left for requests on the platform's keys.
+    Wallet(wallet::Wallet),
     /// Exit with 0 if a gateway serves.
     Healthcheck(healthcheck::Check),
 }
@@ -85,6 +95,9 @@ fn main() -> ExitCode {
         Some(Command::Simulate(simulate)) => simulate::run(simulate),
         Some(Command::Config(on)) => config::run(on.target, on.command),
         Some(Command::Logs(on)) => logs::run(on.target, on.command),
+        Some(Command::Usage(usage)) => usage::run(usage),
+        Some(Command::Price(on)) => price::run(on.target, on.command),
+        Some(Command::Wallet(wallet)) => wallet::run(wallet),
         Some(Command::Healthcheck(check)) => healthcheck::run(&check),
     };
     match outcome {
