@@ -6,9 +6,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use http::Method;
 use http::header::HeaderValue;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::load::{Client, Target, chat};
 use crate::process::{Process, command, free_port, listening};
@@ -22,6 +23,10 @@ const SECRET: &str = "sk-proj-LockgateBench0000000000000000000000000000000000000
 const TRANSLATING: &str = "translating";
 /// A provider secret in Anthropic's form.
 const ANTHROPIC_SECRET: &str = "sk-ant-api03-LockgateBench00000000000000000000000000000000000000000000000000000000000000000000000000000000-0000000AA";
+/// The models that a key with a configuration asks for as `routed-…`, and that its targets have.
+pub(crate) const ROUTED: [&str; 2] = ["mock-model", "mock-burst-2000"];
+/// What no measurement comes near.
+const PLENTY: u64 = 1_000_000_000_000;
 /// How long a gateway may take until it serves with a key that was just made.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
@@ -145,17 +150,35 @@ impl Provider {
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) target: Target,
-    /// The key with which a gateway translates.
-    translating: Option<HeaderValue>,
+    /// A gateway's further keys.
+    keys: Option<Keys>,
+}
+
+/// A gateway key, by what comes of its requests.
+#[derive(Clone, Copy)]
+pub(crate) enum Key {
+    Plain,
+    Translating,
+    /// They follow a configuration, under limits and a budget.
+    Routed,
+}
+
+struct Keys {
+    translating: HeaderValue,
+    routed: HeaderValue,
 }
 
 impl Server {
-    /// Where requests go, whether they are to be translated or not.
-    pub(crate) fn target(&self, translated: bool) -> Target {
-        let key = self.translating.as_ref().filter(|_| translated);
+    /// Where requests go, with this key where there is more than one.
+    pub(crate) fn target(&self, key: Key) -> Target {
+        let key = match (&self.keys, key) {
+            (Some(keys), Key::Translating) => &keys.translating,
+            (Some(keys), Key::Routed) => &keys.routed,
+            _ => &self.target.key,
+        };
         Target {
             address: self.target.address,
-            key: key.unwrap_or(&self.target.key).clone(),
+            key: key.clone(),
         }
     }
 }
@@ -197,7 +220,7 @@ pub(crate) async fn floor(
             address: local(port),
             key: HeaderValue::from_static("Bearer sk-none"),
         },
-        translating: None,
+        keys: None,
     };
     answers(&server).await?;
     Ok(server)
@@ -261,6 +284,7 @@ pub(crate) async fn gateway(
         json!({"provider": "openai", "name": "bench", "secret": SECRET, "base_url": base_url});
     api.create("/api/provider-keys", &key).await?;
     let key = gateway_key(&mut api).await?;
+    let routed = routed_key(&mut api).await?;
 
     // Of its own, since the other's models are known by there being one provider.
     api.create("/api/workspaces", &json!({"name": TRANSLATING}))
@@ -277,7 +301,10 @@ pub(crate) async fn gateway(
             address: local(port),
             key,
         },
-        translating: Some(translating),
+        keys: Some(Keys {
+            translating,
+            routed,
+        }),
     };
     answers(&server).await?;
     Ok(server)
@@ -290,10 +317,47 @@ async fn gateway_key(api: &mut Client) -> Result<HeaderValue> {
     api.create("/api/roles", &role).await?;
     let agent = json!({"name": "bench", "roles": ["bench"]});
     api.create("/api/agents", &agent).await?;
-    let key = json!({"name": "bench", "agent": "bench"});
-    let key = api.create("/api/gateway-keys", &key).await?;
+    made(api, &json!({"name": "bench", "agent": "bench"})).await
+}
+
+/// Makes a gateway key; returns it as a header.
+async fn made(api: &mut Client, body: &Value) -> Result<HeaderValue> {
+    let key = api.create("/api/gateway-keys", body).await?;
     let key = key["key"].as_str().context("a gateway key without a key")?;
     Ok(HeaderValue::try_from(format!("Bearer {key}"))?)
+}
+
+/// Makes a key whose requests are split over three targets, with all kinds of limits; as a header.
+async fn routed_key(api: &mut Client) -> Result<HeaderValue> {
+    let (mut targets, mut routes) = (Vec::new(), Vec::new());
+    for model in ROUTED {
+        let mut chosen = Vec::new();
+        for (place, weight) in [("a", 70), ("b", 20), ("c", 10)] {
+            let id = format!("{place}-{model}");
+            let named = format!("{place}/{model}");
+            let price = json!({"input_microusd_per_mtok": 1_000_000, "output_microusd_per_mtok": 4_000_000});
+            let path = format!("/api/prices/openai/{named}");
+            api.call(Method::PUT, &path, &price).await?;
+            targets.push(json!({"id": id, "provider": "openai", "model": named}));
+            chosen.push(json!({"target": id, "weight": weight}));
+        }
+        routes.push(json!({
+            "name": model, "match": {"models": [format!("routed-{model}")]}, "targets": chosen,
+            "fallback": {"on": ["timeout", "rate_limit", "server_error"], "attempts": 3, "deadline": "60s"},
+        }));
+    }
+    let document = json!({"providers": {"targets": targets}, "routes": routes}).to_string();
+    let body = json!({"name": "bench", "document": document});
+    api.create("/api/configurations", &body).await?;
+    let apply = json!({"expected_version": 0});
+    api.call(Method::POST, "/api/configurations/bench/apply", &apply)
+        .await?;
+    let body = json!({
+        "name": "routed", "agent": "bench", "configuration": "bench",
+        "limits": {"requests_per_minute": PLENTY, "tokens_per_minute": PLENTY, "requests_per_day": PLENTY},
+        "budget": {"amount_microusd": PLENTY, "period": "month"},
+    });
+    made(api, &body).await
 }
 
 /// Where a gateway of [`gateway`] keeps what it keeps.

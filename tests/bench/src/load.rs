@@ -285,15 +285,20 @@ impl Client {
         first.context("an answer had no event")
     }
 
-    /// A call of the management plane; the answer's JSON.
+    /// A call of the management plane that makes something; the answer's JSON.
     pub(crate) async fn create(&mut self, path: &str, body: &Value) -> Result<Value> {
+        self.call(Method::POST, path, body).await
+    }
+
+    /// A call of the management plane; the answer's JSON.
+    pub(crate) async fn call(&mut self, method: Method, path: &str, body: &Value) -> Result<Value> {
         let call = async {
             let body = body.to_string().into();
-            let response = self.send(Method::POST, path, &body).await?;
+            let response = self.send(method, path, &body).await?;
             let status = response.status();
             let answer = response.into_body().collect().await?.to_bytes();
             ensure!(
-                status == StatusCode::CREATED,
+                status.is_success(),
                 "{path} answers {status}: {}",
                 String::from_utf8_lossy(&answer)
             );

@@ -31,7 +31,7 @@ use crate::report::{Line, Report};
 struct Options {
     #[arg(default_value = "all")]
     engine: Wanted,
-    /// Seconds of each measurement; an engine has 16 in each of 5 rounds
+    /// Seconds of each measurement; an engine has 22 in each of 5 rounds
     #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
     /// Short measurements, for a look: half a second each unless --seconds says otherwise

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 
-use crate::engine::{self, Engine, Places, Provider, Server};
-use crate::load::{self, Client, Cpu, Load, Sample, Unit, chat};
+use crate::engine::{self, Engine, Key, Places, Provider, Server};
+use crate::load::{self, Client, Cpu, Load, Sample, Target, Unit, chat};
 use crate::process::cpu;
 use crate::report::{Aim, Line, Ratio, median};
 
@@ -60,6 +60,14 @@ pub(crate) async fn engine(
                 .context(load.name)?,
         );
     }
+    for load in routed_loads() {
+        eprintln!("{}: {}", engine.name(), load.name);
+        lines.extend(
+            routed(engine, &provider, &servers.checked, &load, extent)
+                .await
+                .context(load.name)?,
+        );
+    }
     eprintln!("{}: time to the first event", engine.name());
     lines.extend(first_events(engine, &provider, &servers, extent).await?);
     Ok(lines)
@@ -102,6 +110,44 @@ fn loads() -> [Load; 7] {
     ]
 }
 
+/// The loads of a key with a configuration, limits and a budget, beside those of a key without any, on the same gateway.
+fn routed_loads() -> [Load; 3] {
+    let load = |name, connections, unit, model, bytes| Load {
+        name,
+        connections,
+        unit,
+        body: chat(&format!("routed-{model}"), bytes, unit == Unit::Events),
+        floor: Some(chat(model, bytes, unit == Unit::Events)),
+    };
+    let plain = Unit::Requests;
+    [
+        load(
+            "1 KB request, routed and limited",
+            32,
+            plain,
+            engine::ROUTED[0],
+            1_000,
+        ),
+        load(
+            "100 KB request, routed and limited",
+            32,
+            plain,
+            engine::ROUTED[0],
+            100_000,
+        ),
+        load(
+            "2,000 events in bursts, routed and limited",
+            8,
+            Unit::Events,
+            engine::ROUTED[1],
+            1_000,
+        ),
+    ]
+}
+
+/// CPU per request with routing, limits and logging, to the same without a configuration and limits.
+const ROUTED_AIM: Aim = Aim::RatioAtMost(1.3);
+
 /// CPU per request, gateway to floor.
 fn cpu_aim(engine: Engine) -> Aim {
     Aim::RatioAtMost(match engine {
@@ -128,48 +174,56 @@ fn translation_aim(engine: Engine) -> Option<Aim> {
     }
 }
 
-/// One load: floor, gateway, floor, gateway, … and what came of it.
-async fn alternate(
-    engine: Engine,
-    provider: &Provider,
-    servers: &Servers,
-    load: &Load,
-    extent: Extent,
-) -> Result<Vec<Line>> {
-    let mut run = vec![("floor", &servers.floor), ("gateway", &servers.checked)];
-    if load.unit == Unit::Events && !load.translated() {
-        run.push(("gateway, unchecked", &servers.unchecked));
+/// One of those that are compared: who is asked, and what.
+struct Side<'a> {
+    name: &'static str,
+    server: &'a Server,
+    target: Target,
+    load: &'a Load,
+}
+
+impl<'a> Side<'a> {
+    fn new(name: &'static str, server: &'a Server, key: Key, load: &'a Load) -> Self {
+        Self {
+            name,
+            server,
+            target: server.target(key),
+            load,
+        }
     }
-    let floor_load = load.of_floor();
-    let once = async |server: &Server, load: &Load, window| {
-        let now = || {
-            Ok(Cpu {
-                server: server.process.cpu()?,
-                provider: provider.process.cpu()?,
-                load: cpu(std::process::id())?,
-            })
-        };
-        let target = server.target(load.translated());
-        load::run(&target, load, (extent.lead, window), now).await
-    };
+}
+
+/// Floor, gateway, floor, gateway, …: the samples of each round, in the order of the sides.
+async fn rounds(
+    provider: &Provider,
+    sides: &[Side<'_>],
+    extent: Extent,
+) -> Result<Vec<Vec<Sample>>> {
     // The first round only warms up.
-    let mut rounds: Vec<Vec<Sample>> = Vec::new();
+    let mut rounds = Vec::new();
     for round in 0..=extent.rounds {
         let mut samples = Vec::new();
-        for (name, server) in &run {
+        for side in sides {
+            let now = || {
+                Ok(Cpu {
+                    server: side.server.process.cpu()?,
+                    provider: provider.process.cpu()?,
+                    load: cpu(std::process::id())?,
+                })
+            };
             let window = if round == 0 {
                 extent.lead
             } else {
                 extent.window
             };
-            let load = if *name == "floor" { &floor_load } else { load };
-            let sample = once(server, load, window)
+            let tail = || format!("{}\n{}", side.name, side.server.process.tail());
+            let sample = load::run(&side.target, side.load, (extent.lead, window), now)
                 .await
-                .with_context(|| format!("{name}\n{}", server.process.tail()))?;
+                .with_context(tail)?;
             ensure!(
                 round == 0 || sample.rate > 0.0,
-                "{name}: nothing came back in {window:?}\n{}",
-                server.process.tail()
+                "nothing came back in {window:?}: {}",
+                tail()
             );
             samples.push(sample);
         }
@@ -177,64 +231,133 @@ async fn alternate(
             rounds.push(samples);
         }
     }
+    Ok(rounds)
+}
 
+/// What is compared of two sides, with the aims for it.
+struct Compared {
+    engine: Engine,
+    what: String,
+    unit: Unit,
+    rate: Option<Aim>,
+    cpu: Option<Aim>,
+}
+
+/// Throughput and CPU of the side `at` beside the first.
+fn compared(rounds: &[Vec<Sample>], at: usize, of: Compared) -> Result<[Line; 2]> {
+    let pairs: Vec<(Sample, Sample)> = rounds
+        .iter()
+        .filter_map(|samples| Some((*samples.first()?, *samples.get(at)?)))
+        .collect();
+    let line = |unit, figure: fn(&Sample) -> f64| -> Result<Line> {
+        let middle = |side: fn(&(Sample, Sample)) -> &Sample| {
+            let mut figures: Vec<f64> = pairs.iter().map(|pair| figure(side(pair))).collect();
+            median(&mut figures).context("no rounds")
+        };
+        let (floor, gateway) = (middle(|pair| &pair.0)?, middle(|pair| &pair.1)?);
+        let mut line = Line::new(of.engine, of.what.clone(), unit, Some(floor), gateway);
+        line.ratio = Ratio::of(
+            pairs
+                .iter()
+                .map(|(floor, gateway)| (figure(floor), figure(gateway))),
+        );
+        Ok(line)
+    };
+    let busy = |side: fn(&(Sample, Sample)) -> f64| {
+        median(&mut pairs.iter().map(side).collect::<Vec<_>>())
+    };
+    let busy = busy(|pair| pair.0.busy).zip(busy(|pair| pair.1.busy));
+    let (per_second, per_thousand) = match of.unit {
+        Unit::Requests => ("requests/s", "CPU s/1,000 requests"),
+        Unit::Events => ("events/s", "CPU s/1,000 events"),
+    };
+    let mut rate = line(per_second, |sample| sample.rate)?.aim(of.rate);
+    rate.busy = busy.map(|(floor, gateway)| floor.max(gateway));
+    Ok([rate, line(per_thousand, |sample| sample.cpu)?.aim(of.cpu)])
+}
+
+/// One load at the floor and at the gateways, and what came of it.
+async fn alternate(
+    engine: Engine,
+    provider: &Provider,
+    servers: &Servers,
+    load: &Load,
+    extent: Extent,
+) -> Result<Vec<Line>> {
+    let floor_load = load.of_floor();
+    let key = match load.translated() {
+        true => Key::Translating,
+        false => Key::Plain,
+    };
+    let mut sides = vec![
+        Side::new("floor", &servers.floor, key, &floor_load),
+        Side::new("gateway", &servers.checked, key, load),
+    ];
+    if load.unit == Unit::Events && !load.translated() {
+        sides.push(Side::new(
+            "gateway, unchecked",
+            &servers.unchecked,
+            key,
+            load,
+        ));
+    }
+    let rounds = rounds(provider, &sides, extent).await?;
     let mut lines = Vec::new();
-    for at in 1..run.len() {
+    for at in 1..sides.len() {
         let checked = at == 1;
-        let pairs: Vec<(Sample, Sample)> = rounds
-            .iter()
-            .filter_map(|samples| Some((*samples.first()?, *samples.get(at)?)))
-            .collect();
         let what = match (load.unit, checked) {
             (Unit::Requests, _) => load.name.to_owned(),
             (Unit::Events, _) if load.translated() => load.name.to_owned(),
             (Unit::Events, true) => format!("{}, checked", load.name),
             (Unit::Events, false) => format!("{}, unchecked", load.name),
         };
-        let line = |unit, of: fn(&Sample) -> f64| -> Result<Line> {
-            let middle = |side: fn(&(Sample, Sample)) -> &Sample| {
-                let mut figures: Vec<f64> = pairs.iter().map(|pair| of(side(pair))).collect();
-                median(&mut figures).context("no rounds")
-            };
-            let (floor, gateway) = (middle(|pair| &pair.0)?, middle(|pair| &pair.1)?);
-            let mut line = Line::new(engine, what.clone(), unit, Some(floor), gateway);
-            line.ratio = Ratio::of(
-                pairs
-                    .iter()
-                    .map(|(floor, gateway)| (of(floor), of(gateway))),
-            );
-            Ok(line)
+        let (rate, cpu) = match load.unit {
+            Unit::Requests => (None, Some(cpu_aim(engine))),
+            Unit::Events if load.translated() => (None, translation_aim(engine)),
+            Unit::Events => (events_aim(engine, checked), None),
         };
-        let busy = |side: fn(&(Sample, Sample)) -> f64| {
-            median(&mut pairs.iter().map(side).collect::<Vec<_>>())
-        };
-        let busy = busy(|pair| pair.0.busy).zip(busy(|pair| pair.1.busy));
-        let (per_second, per_thousand, rate_aim, aim) = match load.unit {
-            Unit::Requests => (
-                "requests/s",
-                "CPU s/1,000 requests",
-                None,
-                Some(cpu_aim(engine)),
-            ),
-            Unit::Events if load.translated() => (
-                "events/s",
-                "CPU s/1,000 events",
-                None,
-                translation_aim(engine),
-            ),
-            Unit::Events => (
-                "events/s",
-                "CPU s/1,000 events",
-                events_aim(engine, checked),
-                None,
-            ),
-        };
-        let mut rate = line(per_second, |sample| sample.rate)?.aim(rate_aim);
-        rate.busy = busy.map(|(floor, gateway)| floor.max(gateway));
-        lines.push(rate);
-        lines.push(line(per_thousand, |sample| sample.cpu)?.aim(aim));
+        lines.extend(compared(
+            &rounds,
+            at,
+            Compared {
+                engine,
+                what,
+                unit: load.unit,
+                rate,
+                cpu,
+            },
+        )?);
     }
     Ok(lines)
+}
+
+/// One load with a plain key and with one that has a configuration, limits and a budget, on the same gateway. What stands in
+/// the column of the floor is the plain key's.
+async fn routed(
+    engine: Engine,
+    provider: &Provider,
+    server: &Server,
+    load: &Load,
+    extent: Extent,
+) -> Result<Vec<Line>> {
+    let plain = load.of_floor();
+    let sides = [
+        Side::new("a plain key", server, Key::Plain, &plain),
+        Side::new("a routed key", server, Key::Routed, load),
+    ];
+    let rounds = rounds(provider, &sides, extent).await?;
+    let lines = compared(
+        &rounds,
+        1,
+        Compared {
+            engine,
+            what: load.name.to_owned(),
+            unit: load.unit,
+            rate: None,
+            cpu: Some(ROUTED_AIM),
+        },
+    )?;
+    Ok(lines.into())
 }
 
 /// The time to the first event at one connection, beyond that of asking the mock provider itself. One request to each in
