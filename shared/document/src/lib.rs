@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod diff;
+mod fallback;
 mod fields;
 mod options;
 mod problem;

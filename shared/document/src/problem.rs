@@ -47,12 +47,12 @@ pub(crate) struct Position {
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     found: Vec<Problem>,
-    failed: bool,
+    errors: usize,
 }
 
 impl Problems {
     pub(crate) fn error(&mut self, at: Position, path: String, message: impl Into<String>) {
-        self.failed = true;
+        self.errors += 1;
         self.push(at, path, message.into(), Severity::Error);
     }
 
@@ -74,7 +74,12 @@ impl Problems {
 
     /// Whether there is an error.
     pub(crate) fn failed(&self) -> bool {
-        self.failed
+        self.errors > 0
+    }
+
+    /// How many errors there are so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
     }
 
     /// What was probably meant by a word: “; did you mean `…`?”, or nothing. Once there are more problems than are told of
@@ -103,7 +108,7 @@ impl Problems {
             told.truncate(MAX_PROBLEMS);
         }
         told.sort_by_key(|problem| (problem.line, problem.column));
-        (!self.failed, told)
+        (self.errors == 0, told)
     }
 }
 

@@ -1,12 +1,12 @@
 //! `routes`: which requests go to which targets.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
-use lockgate_workspace::plan::{Fallback, Route, RouteTarget};
+use lockgate_workspace::plan::{Route, RouteTarget};
 
+use crate::fallback;
 use crate::fields::Spot;
-use crate::options::{MAX_LIST, MAX_MODEL, MAX_NAME, Seen, Unenforced, name};
+use crate::options::{MAX_LIST, MAX_MODEL, MAX_NAME, Seen, name};
 use crate::problem::{Problems, echo};
 use crate::targets::{Targets, provider};
 
@@ -14,29 +14,13 @@ use crate::targets::{Targets, provider};
 const MAX_TARGETS: usize = 20;
 /// Priorities and weights.
 const MAX_STEP: u32 = 1_000;
-/// Tries of one request.
-const MAX_ATTEMPTS: u32 = 20;
-/// How long the tries may take together.
-const MAX_DEADLINE: Duration = Duration::from_secs(3_600);
-/// After what another target is tried.
-const CAUSES: [(&str, ()); 5] = [
-    ("timeout", ()),
-    ("rate_limit", ()),
-    ("server_error", ()),
-    ("key_missing", ()),
-    ("key_rejected", ()),
-];
 
 /// Reads `routes`.
-pub(crate) fn read(
-    spot: &Spot<'_>,
-    targets: &Targets,
-    problems: &mut Problems,
-    later: &mut Unenforced,
-) -> Vec<Route> {
+pub(crate) fn read(spot: &Spot<'_>, targets: &Targets, problems: &mut Problems) -> Vec<Route> {
     let (mut names, mut tasks) = (Seen::default(), Seen::default());
     let mut routes = Vec::new();
     for item in spot.items(problems, MAX_LIST) {
+        let errors = problems.errors();
         let [found, matched, allowed, list, fallback] = item.fields(
             problems,
             ["name", "match", "allow_providers", "targets", "fallback"],
@@ -57,20 +41,17 @@ pub(crate) fn read(
         });
         let list = item.required(problems, list, "targets");
         let chosen = list.map_or_else(Vec::new, |spot| {
-            chosen(&spot, targets, allow_providers.as_deref(), problems, later)
+            chosen(&spot, targets, allow_providers.as_deref(), problems)
         });
-        if let Some(spot) = fallback {
-            check_fallback(&spot, problems);
-            let message =
-                "other targets are not tried in this version: a route uses its first target only";
-            later.warn(&spot, problems, "fallback", message);
-        }
+        let fallback = fallback.map_or_else(Default::default, |spot| {
+            fallback::read(&spot, &chosen, problems, errors)
+        });
         routes.push(Route {
             name: named.unwrap_or_default(),
             models,
             task,
             allow_providers,
-            fallback: Fallback::default(),
+            fallback,
             targets: chosen,
         });
     }
@@ -116,18 +97,15 @@ fn chosen(
     targets: &Targets,
     allowed: Option<&[String]>,
     problems: &mut Problems,
-    later: &mut Unenforced,
 ) -> Vec<RouteTarget> {
     let items = spot.some_items(problems, MAX_TARGETS);
-    if items.len() > 1 {
-        let message = "a route uses its first target only in this version: the lowest priority, then the greatest weight";
-        later.warn(spot, problems, "several targets", message);
-    }
+    let mut weighted = None;
     let mut chosen = Vec::with_capacity(items.len());
     for item in &items {
         let [id, priority, weight] = item.fields(problems, ["target", "priority", "weight"]);
         let id = item.required(problems, id, "target");
         let target = id.and_then(|spot| target(&spot, targets, allowed, problems));
+        weighted = weighted.or(weight.map(|spot| (spot.key_at(), spot.place.to_string())));
         let priority = priority.map_or(Some(0), |spot| spot.number(problems, 0..=MAX_STEP));
         let weight = weight.map_or(Some(1), |spot| spot.number(problems, 1..=MAX_STEP));
         if let (Some(target), Some(priority), Some(weight)) = (target, priority, weight) {
@@ -140,6 +118,16 @@ fn chosen(
     }
     // Stable: among equals the one written first.
     chosen.sort_by_key(|target| (target.priority, Reverse(target.weight)));
+    let alone = chosen.is_sorted_by(|one, next| one.priority < next.priority);
+    if let Some((at, path)) = weighted
+        && alone
+        && chosen.len() == items.len()
+        && chosen.len() > 1
+    {
+        let message = "this route's weights do nothing: each of its targets has a priority of its own; \
+                       requests are split among targets of one priority";
+        problems.warning(at, path, message);
+    }
     chosen
 }
 
@@ -172,28 +160,4 @@ fn target(
         spot.error(problems, message);
     }
     Some(place)
-}
-
-fn check_fallback(spot: &Spot<'_>, problems: &mut Problems) {
-    let [on, deadline, attempts] = spot.fields(problems, ["on", "deadline", "attempts"]);
-    if let Some(on) = on {
-        for cause in on.some_items(problems, MAX_LIST) {
-            cause.word(problems, &CAUSES);
-        }
-    }
-    if let Some(spot) = deadline
-        && let Some(text) = spot.text(problems, MAX_NAME)
-    {
-        let read = humantime::parse_duration(text);
-        if !read.is_ok_and(|wait| !wait.is_zero() && wait <= MAX_DEADLINE) {
-            let message = format!(
-                "“{}” is not a time from 1ms to 1h such as `60s` or `1m 30s`",
-                echo(text)
-            );
-            spot.error(problems, message);
-        }
-    }
-    if let Some(attempts) = attempts {
-        attempts.number(problems, 1..=MAX_ATTEMPTS);
-    }
 }

@@ -35,12 +35,8 @@ pub(crate) fn document(root: &Spot<'_>, problems: &mut Problems) -> (Plan, Decla
     );
     let mut later = Unenforced::default();
     let enabled = pack.is_none_or(|spot| pack_enabled(&spot, problems));
-    let targets = providers.map_or_else(Targets::default, |spot| {
-        targets::read(&spot, problems, &mut later)
-    });
-    let mut routes = list.map_or_else(Vec::new, |spot| {
-        routes::read(&spot, &targets, problems, &mut later)
-    });
+    let targets = providers.map_or_else(Targets::default, |spot| targets::read(&spot, problems));
+    let mut routes = list.map_or_else(Vec::new, |spot| routes::read(&spot, &targets, problems));
     if let Some(spot) = policies {
         chain(&spot, problems, &mut later);
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use lockgate_workspace::plan::{CredentialKind, PlanTarget};
 
 use crate::fields::Spot;
-use crate::options::{MAX_LIST, MAX_MODEL, MAX_NAME, Seen, Unenforced, name};
+use crate::options::{MAX_LIST, MAX_MODEL, MAX_NAME, Seen, name};
 use crate::problem::{Position, Problems, echo};
 
 /// The targets by place, and by name where the name can be used.
@@ -31,14 +31,14 @@ impl Targets {
 }
 
 /// Reads `providers`.
-pub(crate) fn read(spot: &Spot<'_>, problems: &mut Problems, later: &mut Unenforced) -> Targets {
+pub(crate) fn read(spot: &Spot<'_>, problems: &mut Problems) -> Targets {
     let (mut targets, mut seen) = (Targets::default(), Seen::default());
     let [list] = spot.fields(problems, ["targets"]);
     let Some(list) = list else {
         return targets;
     };
     for item in list.items(problems, MAX_LIST) {
-        let (id, target) = target(&item, problems, later);
+        let (id, target) = target(&item, problems);
         if let Some((id, text)) = id
             && seen.first(&id, text, "target", problems)
         {
@@ -54,7 +54,6 @@ pub(crate) fn read(spot: &Spot<'_>, problems: &mut Problems, later: &mut Unenfor
 fn target<'s>(
     spot: &'s Spot<'s>,
     problems: &mut Problems,
-    later: &mut Unenforced,
 ) -> (Option<(Spot<'s>, &'s str)>, PlanTarget) {
     let [id, slug, model, credential, provider_key, secret, base_url] = spot.fields(
         problems,
@@ -88,14 +87,7 @@ fn target<'s>(
         ("managed", CredentialKind::Managed),
         ("any", CredentialKind::Any),
     ];
-    let kind = credential.and_then(|spot| {
-        let kind = spot.word(problems, &kinds)?;
-        if kind == CredentialKind::Managed {
-            let message = "the platform's own credentials are not in this version";
-            later.warn(&spot, problems, "credential: managed", message);
-        }
-        Some(kind)
-    });
+    let kind = credential.and_then(|spot| spot.word(problems, &kinds));
     for field in [secret, base_url].into_iter().flatten() {
         let message = format!(
             "`{}` is for the local gateway's own file only: a stored key goes nowhere but to its own `base_url`; \

@@ -5,7 +5,7 @@
 mod problems;
 
 use lockgate_document::{MAX_BYTES, MAX_PROBLEMS, Read, Severity, read};
-use lockgate_workspace::plan::{CredentialKind, Plan};
+use lockgate_workspace::plan::{Cause, CredentialKind, Fallback, KeysTried, Plan};
 use problems::problems;
 
 /// The document of API.md.
@@ -57,14 +57,24 @@ fn the_example_of_the_contract_is_valid() {
     assert!(!plan.direct_models);
     assert_eq!(
         plan.unenforced,
-        [
-            "several targets",
-            "fallback",
-            "policies.chain",
-            "policy",
-            "gateway.websocket"
-        ]
+        ["policies.chain", "policy", "gateway.websocket"]
     );
+    assert_eq!(
+        plan.routes[0].fallback,
+        Fallback {
+            on: vec![
+                Cause::Timeout,
+                Cause::RateLimit,
+                Cause::ServerError,
+                Cause::KeyMissing,
+                Cause::KeyRejected
+            ],
+            keys: KeysTried::One,
+            attempts: Some(3),
+            deadline_ms: Some(60_000),
+        }
+    );
+    assert_eq!(plan.routes[1].fallback, Fallback::default());
     assert!(
         read.problems
             .iter()
@@ -73,13 +83,7 @@ fn the_example_of_the_contract_is_valid() {
     let warned: Vec<_> = read.problems.iter().map(|problem| &*problem.path).collect();
     assert_eq!(
         warned,
-        [
-            "routes[0].targets",
-            "routes[0].fallback",
-            "policies.chain",
-            "policy.redact",
-            "gateway.websocket"
-        ]
+        ["policies.chain", "policy.redact", "gateway.websocket"]
     );
 }
 
@@ -152,7 +156,6 @@ routes:
             "3:36 providers.targets[0].provider: there is no provider “openia”; did you mean `openai`?",
             "5:13 providers.targets[2].id: there is a target “claude” already, in line 4",
             "9:31 routes[0].allow_providers[1]: there is no provider “antropic”; did you mean `anthropic`?",
-            "? 10:5 routes[0].targets: a route uses its first target only in this version: the lowest priority, then the greatest weight",
             "10:25 routes[0].targets[0].target: there is no target “claud” under providers.targets; did you mean `claude`?",
             "10:44 routes[0].targets[1].target: the target “claude” is at anthropic, which is not among this route's `allow_providers`",
             "11:11 routes[1].name: there is a route “chat” already, in line 7",
@@ -176,7 +179,7 @@ routes:
     targets:
       - { target: b, priority: 1001, weight: 0 }
       - { target: b, priority: -1, weight: 1.5 }
-    fallback: { on: [timeuot], deadline: 60, attempts: 21 }
+    fallback: { on: [timeuot], deadline: 60, attempts: 21, keys: both }
   - name: s
     match: { task: t }
     targets: [{ target: b, weight: 1000, priority: 1000 }]
@@ -192,26 +195,154 @@ gateway: { direct_models: maybe, websocket: { enabled: false, idle_timeout_secon
             "4:58 providers.targets[0].credential: “byokk” is not `byok`, `managed` or `any`; did you mean `byok`?",
             "4:79 providers.targets[0].provider_key: this is a list; a string is wanted",
             "5:41 providers.targets[1].model: a target has one model; `*` stands in a route's `match.models`",
-            "? 5:50 providers.targets[1].credential: the platform's own credentials are not in this version",
             "6:7 providers.targets[2]: “c” is a string; a mapping is wanted",
             "9:23 routes[0].match.models[0]: the string is empty",
             "9:27 routes[0].match.models[1]: 5 is a number; a string is wanted; put it in quotes",
-            "? 10:5 routes[0].targets: a route uses its first target only in this version: the lowest priority, then the greatest weight",
             "11:32 routes[0].targets[0].priority: 1001 is not a whole number from 0 to 1000",
             "11:46 routes[0].targets[0].weight: 0 is not a whole number from 1 to 1000",
             "12:32 routes[0].targets[1].priority: -1 is not a whole number from 0 to 1000",
             "12:44 routes[0].targets[1].weight: 1.5 is not a whole number from 1 to 1000",
-            "? 13:5 routes[0].fallback: other targets are not tried in this version: a route uses its first target only",
-            "13:22 routes[0].fallback.on[0]: “timeuot” is not `timeout`, `rate_limit`, `server_error`, `key_missing` or `key_rejected`; did you mean `timeout`?",
+            "13:22 routes[0].fallback.on[0]: “timeuot” is not `timeout`, `rate_limit`, `server_error`, `key_missing`, `key_rejected` or `quota_exhausted`; did you mean `timeout`?",
             "13:42 routes[0].fallback.deadline: 60 is a number; a string is wanted; put it in quotes",
             "13:56 routes[0].fallback.attempts: 21 is not a whole number from 1 to 20",
-            "? 17:5 routes[1].fallback: other targets are not tried in this version: a route uses its first target only",
-            "17:21 routes[1].fallback.on: the list is empty; at least one item is wanted",
+            "13:66 routes[0].fallback.keys: “both” is not `one` or `all`",
             "17:35 routes[1].fallback.deadline: “61m” is not a time from 1ms to 1h such as `60s` or `1m 30s`",
             "18:27 gateway.direct_models: “maybe” is not `allow` or `deny`",
             "18:85 gateway.websocket.idle_timeout_seconds: 0 is not a whole number from 1 to 86400",
         ]
     );
+}
+
+/// A document with one route, whose targets and fallback these are.
+fn routed(targets: &str, fallback: &str) -> String {
+    format!(
+        "\
+providers:
+  targets:
+    - {{ id: a, provider: openai, model: m }}
+    - {{ id: b, provider: anthropic, model: n, credential: managed }}
+routes:
+  - name: r
+    match: {{ task: t }}
+    targets: [{targets}]
+    fallback: {fallback}
+"
+    )
+}
+
+const BOTH: &str = "{ target: a }, { target: b, priority: 1 }";
+
+#[test]
+fn fallback_is_compiled() {
+    let fallback = |written: &str| {
+        let plan = plan(&routed(BOTH, written));
+        assert!(plan.unenforced.is_empty());
+        plan.routes[0].fallback.clone()
+    };
+    let default = Fallback::default();
+    assert_eq!(fallback("{}"), default);
+    let everything = "{ on: [quota_exhausted, key_rejected, key_missing, server_error, rate_limit, timeout, timeout], \
+                       keys: all, attempts: 20, deadline: 1m 30s }";
+    assert_eq!(
+        fallback(everything),
+        Fallback {
+            on: vec![
+                Cause::QuotaExhausted,
+                Cause::KeyRejected,
+                Cause::KeyMissing,
+                Cause::ServerError,
+                Cause::RateLimit,
+                Cause::Timeout
+            ],
+            keys: KeysTried::All,
+            attempts: Some(20),
+            deadline_ms: Some(90_000),
+        }
+    );
+    assert_eq!(
+        fallback("{ on: [] }"),
+        Fallback {
+            on: Vec::new(),
+            ..default
+        }
+    );
+    let deadline = |text: &str| fallback(&format!("{{ deadline: {text} }}")).deadline_ms;
+    assert_eq!(deadline("1ms"), Some(1));
+    assert_eq!(deadline("1500us"), Some(1));
+    assert_eq!(deadline("1h"), Some(3_600_000));
+    for text in ["0s", "999us", "1h 1ms", "-1s", "soon"] {
+        let found = problems(&routed(BOTH, &format!("{{ deadline: {text} }}")));
+        assert_eq!(
+            found,
+            [format!(
+                "9:27 routes[0].fallback.deadline: “{text}” is not a time from 1ms to 1h such as `60s` or `1m 30s`"
+            )]
+        );
+    }
+}
+
+#[test]
+fn what_is_written_in_vain_is_warned_of() {
+    let nothing = "? 9:5 routes[0].fallback: this does nothing: the route has one target and tries it once; give it a \
+                   second target, or `attempts`";
+    let unreached = "? 9:17 routes[0].fallback.on: no other target is ever tried, so no request reaches the targets of \
+                     higher priorities";
+    let second = "? 9:17 routes[0].fallback.on: nothing is ever tried a second time, so `attempts` and `keys` do nothing";
+    let keys = |column: usize| {
+        format!(
+            "? 9:{column} routes[0].fallback.keys: `keys: all` does nothing: other keys are tried after `rate_limit`, \
+             `key_rejected` and `quota_exhausted`, and none of them is in `on`"
+        )
+    };
+    let weights = "? 8:41 routes[0].targets[0].weight: this route's weights do nothing: each of its targets has a \
+                   priority of its own; requests are split among targets of one priority";
+    let split = "{ target: a, weight: 3 }, { target: b }";
+    for (targets, fallback, warned) in [
+        ("{ target: a }", "{}", nothing),
+        ("{ target: a }", "{ on: [timeout] }", nothing),
+        ("{ target: a }", "{ attempts: 1, keys: one }", nothing),
+        ("{ target: a }", "{ attempts: 2 }", ""),
+        ("{ target: a }", "{ deadline: 5s }", ""),
+        ("{ target: a }", "{ keys: all }", ""),
+        ("{ target: a }", "{ on: [] }", ""),
+        (BOTH, "{}", ""),
+        (BOTH, "{ attempts: 1 }", ""),
+        (BOTH, "{ on: [] }", unreached),
+        (split, "{ on: [] }", ""),
+        (split, "{ on: [], attempts: 3 }", second),
+        (split, "{ on: [], keys: all }", second),
+        (split, "{ on: [timeout], keys: all }", &keys(32)),
+        (split, "{ on: [key_rejected], keys: all }", ""),
+        (
+            "{ target: a, priority: 1, weight: 3 }, { target: b }",
+            "{}",
+            weights,
+        ),
+        (
+            "{ target: a, priority: 1, weight: 3 }, { target: b, weight: 2 }, { target: b, priority: 1 }",
+            "{}",
+            "",
+        ),
+        (
+            "{ target: a, priority: 1, weight: 3 }",
+            "{ attempts: 2 }",
+            "",
+        ),
+    ] {
+        let found = problems(&routed(targets, fallback));
+        let found: Vec<_> = found
+            .iter()
+            .filter(|p| !p.contains("no request reaches the target “b”"))
+            .collect();
+        let wanted: Vec<&str> = Some(warned)
+            .filter(|warned| !warned.is_empty())
+            .into_iter()
+            .collect();
+        assert_eq!(found, wanted, "{targets} {fallback}");
+    }
+    // Beside an error they would only be in the way.
+    let found = problems(&routed("{ target: c }", "{ on: [] , attempts: 3 }"));
+    assert_eq!(found.len(), 1, "{found:?}");
 }
 
 #[test]
@@ -333,7 +464,7 @@ fn lists_have_limits() {
     };
     assert!(read(&of(20, 200)).plan.is_some());
     assert!(
-        problems(&of(21, 1))[1]
+        problems(&of(21, 1))[0]
             .ends_with("routes[0].targets[20]: the list has 21 items; at most 20 are read")
     );
     assert!(

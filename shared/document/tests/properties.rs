@@ -5,11 +5,13 @@
 use std::cmp::Reverse;
 
 use lockgate_document::{MAX_PROBLEMS, Severity, diff, read};
-use lockgate_workspace::plan::{CredentialKind, Plan, PlanTarget, Route, RouteTarget};
+use lockgate_workspace::plan::{
+    Cause, CredentialKind, Fallback, KeysTried, Plan, PlanTarget, Route, RouteTarget,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::{Index, select, subsequence};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = include_str!("support/example.yaml");
@@ -132,6 +134,47 @@ struct Wanted {
     task: Option<String>,
     targets: Vec<(Index, Option<u32>, Option<u32>)>,
     allow: bool,
+    fallback: Option<(Value, Fallback)>,
+}
+
+/// A fallback as it is written, and what it says.
+fn fallback() -> impl Strategy<Value = (Value, Fallback)> {
+    let causes = [
+        ("timeout", Cause::Timeout),
+        ("rate_limit", Cause::RateLimit),
+        ("server_error", Cause::ServerError),
+        ("key_missing", Cause::KeyMissing),
+        ("key_rejected", Cause::KeyRejected),
+        ("quota_exhausted", Cause::QuotaExhausted),
+    ];
+    let keys = [("one", KeysTried::One), ("all", KeysTried::All)];
+    (
+        option::of(subsequence(causes.to_vec(), 0..=6)),
+        option::of(select(keys.to_vec())),
+        option::of(1..=20_u32),
+        option::of(1..=3_600_000_u64),
+    )
+        .prop_map(|(on, keys, attempts, deadline_ms)| {
+            let words = on
+                .as_ref()
+                .map(|on| on.iter().map(|(word, _)| *word).collect::<Vec<_>>());
+            let written = object(json!({
+                "on": words, "keys": keys.map(|(word, _)| word), "attempts": attempts,
+                "deadline": deadline_ms.map(|ms| format!("{ms}ms")),
+            }));
+            let mut said = Fallback {
+                attempts,
+                deadline_ms,
+                ..Fallback::default()
+            };
+            if let Some(on) = on {
+                said.on = on.into_iter().map(|(_, cause)| cause).collect();
+            }
+            if let Some((_, keys)) = keys {
+                said.keys = keys;
+            }
+            (written, said)
+        })
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
@@ -145,15 +188,17 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         option::of(word()),
         vec(chosen, 1..5),
         any::<bool>(),
+        option::of(fallback()),
     )
         .prop_filter("a route matches something", |(models, task, ..)| {
             models.is_some() || task.is_some()
         })
-        .prop_map(|(models, task, targets, allow)| Wanted {
+        .prop_map(|(models, task, targets, allow, fallback)| Wanted {
             models,
             task,
             targets,
             allow,
+            fallback,
         })
 }
 
@@ -166,7 +211,7 @@ fn object(mut value: Value) -> Value {
     value
 }
 
-/// The document, and the plan it describes but for what is not enforced.
+/// The document, and the plan it describes.
 fn document(targets: &[Target], routes: &[Wanted], direct: Option<bool>) -> (Value, Plan) {
     let id = |at: usize| format!("target {at}");
     let plan_targets: Vec<_> = targets
@@ -221,9 +266,13 @@ fn document(targets: &[Target], routes: &[Wanted], direct: Option<bool>) -> (Val
         written_routes.push(object(json!({
             "name": format!("route {at}"), "match": object(json!({"models": route.models, "task": route.task})),
             "targets": written, "allow_providers": allow,
+            "fallback": route.fallback.as_ref().map(|(written, _)| written),
         })));
         plan_routes.push(Route {
-            fallback: Default::default(),
+            fallback: route
+                .fallback
+                .clone()
+                .map_or_else(Fallback::default, |(_, said)| said),
             name: format!("route {at}"),
             models: route.models.clone().unwrap_or_default(),
             task: route.task.clone(),
@@ -334,14 +383,9 @@ proptest! {
             serde_norway::to_string(&written).unwrap(),
         ] {
             let read = read(&text);
-            let Some(mut plan) = read.plan else {
+            let Some(plan) = read.plan else {
                 return Err(TestCaseError::fail(format!("{text}\n{:#?}", read.problems)));
             };
-            let several = routes.iter().any(|route| route.targets.len() > 1);
-            let managed = targets.iter().any(|t| matches!(t.credential, Some((_, CredentialKind::Managed))));
-            prop_assert_eq!(plan.unenforced.contains(&"several targets".to_owned()), several);
-            prop_assert_eq!(plan.unenforced.contains(&"credential: managed".to_owned()), managed);
-            plan.unenforced.clear();
             prop_assert_eq!(&plan, &wanted, "{}", text);
         }
     }
