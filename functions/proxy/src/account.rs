@@ -57,9 +57,12 @@ impl<H: Host> Account<H> {
         self.estimate.is_some()
     }
 
-    /// Closes it with what the provider said was used.
+    /// Closes it with what the provider said was used. One that says that nothing was has not counted.
     pub(crate) fn used(mut self, tokens: Tokens) {
-        self.close(Some(tokens));
+        match tokens.total() {
+            0 => self.estimated(None),
+            _ => self.close(Some(tokens)),
+        }
     }
 
     /// Closes it where the provider did not say: by what was delivered of the output, in tokens, as far as anybody counted.

@@ -10,13 +10,14 @@ use lockgate_refusal::Refusal;
 use lockgate_workspace::resource::Tokens;
 
 use crate::account::Account;
+use crate::estimate;
 use crate::failure::{self, Who};
 use crate::log::Draft;
 use crate::metered::Metered;
 use crate::stream::{Ending, Plain, Voice};
 use crate::target::{Target, Way};
 use crate::translate::{self, Translation};
-use crate::usage;
+use crate::usage::{self, Form};
 
 /// Bytes of a plain answer that is translated.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -70,7 +71,7 @@ pub(crate) async fn answer<H: Host>(
             let (headers, bytes, kind, tokens) = translated(host, &asked, reply, draft).await?;
             set.push(("content-type", kind.into()));
             draft.answered(status);
-            close(open(), tokens);
+            close(open(), asked.surface, tokens, &bytes);
             (headers, AnswerBody::Bytes(bytes))
         }
         Way::Through | Way::Count => {
@@ -79,9 +80,11 @@ pub(crate) async fn answer<H: Host>(
                 let bytes = bytes
                     .await
                     .map_err(|error| failure::unreadable(&error.to_string(), asked.target))?;
+                let bytes = bytes.as_ref();
                 draft.answered(status);
-                close(open(), usage::whole(asked.surface, bytes.as_ref()));
-                (headers, AnswerBody::Bytes(bytes.as_ref().to_vec()))
+                let tokens = form(&asked).and_then(|form| usage::whole(form, bytes));
+                close(open(), asked.surface, tokens, bytes);
+                (headers, AnswerBody::Bytes(bytes.to_vec()))
             } else {
                 draft.answered(status);
                 through(&asked, reply, open())
@@ -106,10 +109,18 @@ pub(crate) async fn answer<H: Host>(
     })
 }
 
-fn close<H: Host>(account: Account<H>, tokens: Option<Tokens>) {
+/// How the answer tells usage, if it does.
+fn form(asked: &Asked<'_>) -> Option<Form> {
+    Form::of(asked.surface, &asked.who.model)
+}
+
+/// Closes the account of a plain answer; where it does not say what was used, its length does.
+fn close<H: Host>(account: Account<H>, surface: Surface, tokens: Option<Tokens>, answer: &[u8]) {
     match tokens {
         Some(tokens) => account.used(tokens),
-        None => account.delivered(None),
+        // It is still being made (`background`), and is not counted when it is read.
+        None if surface == Surface::Responses => account.delivered(None),
+        None => account.delivered(Some(estimate::of_bytes(answer.len()))),
     }
 }
 
@@ -142,7 +153,8 @@ fn through<H: Host>(
             AnswerBody::Through(reply.body)
         }
     } else if is_json(&reply) {
-        AnswerBody::Followed(reply.body, Box::new(Plain { account, surface }))
+        let form = form(asked);
+        AnswerBody::Followed(reply.body, Box::new(Plain { account, form }))
     } else {
         account.delivered(None);
         AnswerBody::Through(reply.body)
@@ -196,7 +208,7 @@ async fn translated<H: Host>(
             let text = std::str::from_utf8(body).unwrap_or_default();
             let bytes = embed::translate_answer(from, text, &asked.embeddings, &client)
                 .map_err(|problem| failure::unreadable(&problem.to_string(), target))?;
-            let tokens = usage::whole(Surface::Embeddings, &bytes);
+            let tokens = usage::whole(Form::Chat, &bytes);
             ((bytes, tokens), "application/json")
         }
     };

@@ -10,7 +10,7 @@ use lockgate_workspace::resource::Tokens;
 
 use crate::account::Account;
 use crate::failure::Who;
-use crate::usage;
+use crate::usage::{self, Form};
 
 /// How a surface's streams end, and how they say that something went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,11 +144,16 @@ pub(crate) struct Ending<H: Host> {
 pub(crate) struct Counted {
     /// What the provider said was used.
     pub(crate) tokens: Option<Tokens>,
-    /// Tokens of output that were passed on, at least.
+    /// Tokens of output that were passed on, by the number and length of the events.
     pub(crate) output: u64,
 }
 
 impl<H: Host> Ending<H> {
+    /// How the stream tells usage.
+    pub(crate) fn form(&self) -> Option<Form> {
+        Form::of(self.surface, &self.who.model)
+    }
+
     /// The stream has ended; answers last words. `counted` is there where somebody has counted on the way.
     pub(crate) fn finish(
         self,
@@ -176,10 +181,9 @@ impl<H: Host> Ending<H> {
                 .error(&refusal, draft.request_id(), number, &mut event);
             event
         });
-        let said = match counted {
-            Some(counted) => counted.tokens,
-            None => usage::ends(self.surface, seen),
-        };
+        let said = counted.and_then(|counted| counted.tokens);
+        // An event longer than is kept on the way has an end all the same.
+        let said = said.or_else(|| usage::streamed(self.form()?, seen));
         match said {
             Some(tokens) => self.account.used(tokens),
             None => self
@@ -199,19 +203,21 @@ impl<H: Host> Watch for Ending<H> {
 /// Reads the usage of a plain answer that passes as it is.
 pub(crate) struct Plain<H: Host> {
     pub(crate) account: Account<H>,
-    pub(crate) surface: Surface,
+    /// How it tells usage, if it does.
+    pub(crate) form: Option<Form>,
 }
 
 impl<H: Host> Watch for Plain<H> {
     fn ended(self: Box<Self>, seen: Seen<'_>, end: End) -> Option<Vec<u8>> {
-        let outcome = match end {
-            End::Complete => "complete",
-            End::ClientLeft => "client_left",
-            End::Idle => "idle",
-            End::Broken(_) => "broken",
+        let (outcome, form) = match end {
+            End::Complete => ("complete", self.form),
+            // What a text that is cut off ends with is not its end.
+            End::ClientLeft => ("client_left", None),
+            End::Idle => ("idle", None),
+            End::Broken(_) => ("broken", None),
         };
         self.account.draft.ended(outcome, None);
-        match usage::ends(self.surface, seen) {
+        match form.and_then(|form| usage::whole(form, seen.tail)) {
             Some(tokens) => self.account.used(tokens),
             None => self.account.delivered(None),
         }
