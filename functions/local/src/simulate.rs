@@ -79,6 +79,7 @@ fn print(answer: &Value) {
         ("provider", "provider"),
         ("model", "model"),
         ("provider key", "provider_key"),
+        ("credential", "credential"),
     ] {
         let value = text(answer, field);
         if !value.is_empty() {
@@ -109,6 +110,25 @@ fn print(answer: &Value) {
             say("");
             table(rows, columns);
         }
+    }
+    // Where there is only one, it has been told of above.
+    if let Some(targets) = answer.get("targets").and_then(Value::as_array)
+        && targets.len() > 1
+    {
+        say("");
+        table(
+            targets,
+            &[
+                "target",
+                "priority",
+                "weight",
+                "provider",
+                "model",
+                "provider_key",
+                "credential",
+                "decision",
+            ],
+        );
     }
     section("next step: ", &text(answer, "next_step"));
     let warnings = answer.get("warnings").and_then(Value::as_array);
