@@ -1,5 +1,6 @@
 //! `GET /v1/models`: what this gateway key can use now (FEATURES B8): each name that is served, and for whose target the
-//! caller has a key. A name that another provider's manifest would win is listed as `provider/model`.
+//! caller has a key, or the platform where its configuration says so. A name that another provider's manifest would win is
+//! listed as `provider/model`.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,8 +10,10 @@ use std::rc::Rc;
 use lockgate_host::{Answer, AnswerBody, Headers, Host};
 use lockgate_providers::Manifest;
 use lockgate_refusal::{Code, Refusal, shown};
-use lockgate_routing::{Names, Wanted};
+use lockgate_routing::{Names, Pays, Target, Wanted, can_use, pays};
 use lockgate_workspace::Settings;
+use lockgate_workspace::plan::CredentialKind;
+use lockgate_workspace::snapshot::Snapshot;
 use serde_json::{Value, json};
 
 use crate::admission::{self, Caller, Freshness};
@@ -29,16 +32,21 @@ pub(crate) async fn answer<H: Host>(
 ) -> Result<Answer<H>, Refusal> {
     let anthropic = headers.get("anthropic-version").is_some();
     let body = match wanted {
-        None => list(&names(&caller.who), anthropic),
+        None => {
+            let platform = platform(host, settings, caller).await;
+            list(&names(&caller.who, platform.as_deref()), anthropic)
+        }
         Some(id) => {
             let id = id.replace("%2F", "/").replace("%2f", "/");
-            let find = |caller: &Caller| {
-                let known = candidates(&caller.who, usize::MAX).any(|name| name == id);
-                known.then(|| served(&caller.who, &id)).flatten()
+            let find = async |caller: &Caller| {
+                let platform = platform(host, settings, caller).await;
+                let (who, platform) = (&*caller.who, platform.as_deref());
+                let known = candidates(who, platform, usize::MAX).any(|name| name == id);
+                known.then(|| served(who, platform, &id)).flatten()
             };
-            let found = match find(caller) {
+            let found = match find(caller).await {
                 None if !caller.fresh => {
-                    find(&admission::caller(host, settings, key, Freshness::Asked).await?)
+                    find(&admission::caller(host, settings, key, Freshness::Asked).await?).await
                 }
                 found => found,
             };
@@ -63,19 +71,49 @@ pub(crate) async fn answer<H: Host>(
     })
 }
 
+/// What the platform has, where the configuration in play lets it pay for a provider without a key of the workspace's own.
+/// Where the platform cannot be asked, what it serves is left out.
+async fn platform<H: Host>(host: &H, settings: &Settings, caller: &Caller) -> Option<Rc<Snapshot>> {
+    left_to_platform(&caller.who).next()?;
+    let freshness = if caller.fresh {
+        Freshness::Asked
+    } else {
+        Freshness::Leased
+    };
+    admission::platform(host, settings, freshness).await.ok()
+}
+
+/// The slugs of the providers whose targets the platform may pay for.
+fn left_to_platform(who: &lockgate_routing::Caller) -> impl Iterator<Item = &str> {
+    let targets = who.plan().into_iter().flat_map(|plan| &plan.targets);
+    let left = targets.filter(|target| match target.credential {
+        CredentialKind::Byok => false,
+        CredentialKind::Managed => true,
+        CredentialKind::Any => who.snapshot.usable(&target.provider).next().is_none(),
+    });
+    left.map(|target| target.provider.as_str())
+}
+
 /// Every name under which the caller is served, with the provider behind it: first those of its configuration, then the
 /// known models of the providers with a key.
-fn names(who: &lockgate_routing::Caller) -> Vec<(Cow<'_, str>, &'static Manifest)> {
+fn names<'a>(
+    who: &'a lockgate_routing::Caller,
+    platform: Option<&'a Snapshot>,
+) -> Vec<(Cow<'a, str>, &'static Manifest)> {
     let mut seen = HashSet::new();
-    candidates(who, MAX_NAMES)
+    candidates(who, platform, MAX_NAMES)
         .filter(|name| seen.insert(name.clone()))
-        .filter_map(|name| Some((served(who, &name)?, name)))
+        .filter_map(|name| Some((served(who, platform, &name)?, name)))
         .map(|(manifest, name)| (name, manifest))
         .collect()
 }
 
 /// The provider behind a name, where the caller is served.
-fn served(who: &lockgate_routing::Caller, name: &str) -> Option<&'static Manifest> {
+fn served(
+    who: &lockgate_routing::Caller,
+    platform: Option<&Snapshot>,
+    name: &str,
+) -> Option<&'static Manifest> {
     let wanted = Wanted {
         model: Some(name),
         route: None,
@@ -84,14 +122,23 @@ fn served(who: &lockgate_routing::Caller, name: &str) -> Option<&'static Manifes
         surface: None,
     };
     let course = lockgate_routing::course(who, &wanted).ok()?;
+    let managed = |target: &Target<'_>| {
+        platform.is_some()
+            && target.credential() != CredentialKind::Byok
+            && matches!(pays(who, platform, target, |_| false), Pays::Ready(_))
+    };
     let mut targets = course.choices().map(|choice| &choice.target);
-    let usable = targets.find(|target| lockgate_routing::can_use(who, target));
+    let usable = targets.find(|target| can_use(who, target) || managed(target));
     usable.map(|target| target.manifest)
 }
 
 /// The names that may be served. Those of a configuration are what its routes take, or its targets' own where it has no
 /// routes, and no more than `most`; what the globs of routes take is known of the known models only.
-fn candidates(who: &lockgate_routing::Caller, most: usize) -> impl Iterator<Item = Cow<'_, str>> {
+fn candidates<'a>(
+    who: &'a lockgate_routing::Caller,
+    platform: Option<&'a Snapshot>,
+    most: usize,
+) -> impl Iterator<Item = Cow<'a, str>> {
     let plan = who.plan();
     let taken = plan.into_iter().flat_map(|plan| {
         let taken = plan.routes.iter().flat_map(|route| &route.models);
@@ -101,17 +148,27 @@ fn candidates(who: &lockgate_routing::Caller, most: usize) -> impl Iterator<Item
     let targets = without_routes.into_iter().flat_map(|plan| &plan.targets);
     let own = targets.filter_map(|target| target.model.as_ref());
     let names = taken.chain(own).take(most).map(Cow::from);
-    names.chain(known(who))
+    names.chain(known(who, platform))
 }
 
-/// The known models of the providers with a key: all of them, or those that some route takes where nothing is served
-/// beside the routes.
-fn known(who: &lockgate_routing::Caller) -> impl Iterator<Item = Cow<'_, str>> {
+/// The known models of the providers with a key, the workspace's or one of the platform's that may take its place: all of
+/// them, or those that some route takes where nothing is served beside the routes.
+fn known<'a>(
+    who: &'a lockgate_routing::Caller,
+    platform: Option<&'a Snapshot>,
+) -> impl Iterator<Item = Cow<'a, str>> {
     let confined = who.plan().filter(|plan| !plan.direct_models);
     let enabled = who.snapshot.providers();
-    let manifests: Vec<_> = enabled
-        .iter()
-        .filter_map(|slug| lockgate_providers::find(slug))
+    let mut slugs = enabled.clone();
+    for slug in left_to_platform(who) {
+        let has = platform.is_some_and(|platform| platform.usable(slug).next().is_some());
+        if has && !slugs.contains(&slug) {
+            slugs.push(slug);
+        }
+    }
+    let manifests: Vec<_> = slugs
+        .into_iter()
+        .filter_map(lockgate_providers::find)
         .collect();
     let models = manifests
         .into_iter()
@@ -156,6 +213,8 @@ fn entry(name: &str, manifest: &Manifest, anthropic: bool) -> Value {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use lockgate_workspace::plan::{CredentialKind, Plan, PlanTarget, Route, RouteTarget};
     use lockgate_workspace::resource::{Access, Health};
@@ -245,7 +304,11 @@ mod tests {
     }
 
     fn listed(caller: &lockgate_routing::Caller) -> Vec<String> {
-        let names = names(caller).into_iter();
+        listed_with(caller, None)
+    }
+
+    fn listed_with(caller: &lockgate_routing::Caller, platform: Option<&Snapshot>) -> Vec<String> {
+        let names = names(caller, platform).into_iter();
         names.map(|(name, _)| name.into_owned()).collect()
     }
 
@@ -272,10 +335,70 @@ mod tests {
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         let caller = caller(&[&all], false);
         assert_eq!(listed(&caller).len(), MAX_NAMES);
-        let mut found = candidates(&caller, usize::MAX);
+        let mut found = candidates(&caller, None, usize::MAX);
         assert!(
             all.last()
                 .is_some_and(|last| found.any(|name| name == *last))
+        );
+    }
+
+    /// The same caller, where this pays for the route's target, without its own key of OpenAI where `bare`.
+    fn paid_by(
+        routes: &[&[&str]],
+        direct_models: bool,
+        credential: CredentialKind,
+        bare: bool,
+    ) -> lockgate_routing::Caller {
+        let caller = caller(routes, direct_models);
+        let mut snapshot = (*caller.snapshot).clone();
+        let live = std::sync::Arc::make_mut(&mut snapshot.configurations[0]);
+        let plan = live.plan.as_mut().unwrap();
+        plan.targets[0].credential = credential;
+        if bare {
+            snapshot.keys.retain(|key| key.provider != "openai");
+        }
+        lockgate_routing::Caller::new(caller.identity, Rc::new(snapshot))
+    }
+
+    #[test]
+    fn what_only_the_platform_can_serve_is_listed_where_it_has_a_key() {
+        let routes: &[&[&str]] = &[&["house"], &["gpt-4o*"]];
+        let mut platform = (*caller(&[], true).snapshot).clone();
+        let both = |credential, bare| paid_by(routes, false, credential, bare);
+        let lists = |caller: &lockgate_routing::Caller, platform: Option<&Snapshot>| {
+            let names = listed_with(caller, platform);
+            let has = |wanted: &str| names.iter().any(|name| name == wanted);
+            assert_eq!(has("house"), has("gpt-4o"), "{names:?}");
+            has("house")
+        };
+        use CredentialKind::{Any, Byok, Managed};
+        for (credential, bare, without, with) in [
+            (Byok, true, false, false),
+            (Byok, false, true, true),
+            (Any, true, false, true),
+            (Any, false, true, true),
+            (Managed, true, false, true),
+            (Managed, false, false, true),
+        ] {
+            let who = both(credential, bare);
+            assert_eq!(lists(&who, None), without, "{credential:?} {bare}");
+            assert_eq!(lists(&who, Some(&platform)), with, "{credential:?} {bare}");
+            // The platform is asked only where it could make a difference.
+            let asked = left_to_platform(&who).next().is_some();
+            assert_eq!(asked, with && (credential == Managed || bare));
+        }
+        platform.keys.retain(|key| key.provider != "openai");
+        assert!(!lists(&both(Managed, true), Some(&platform)));
+        // What is served beside the routes is not managed.
+        let beside = listed_with(
+            &paid_by(&[&["house"]], true, Managed, true),
+            Some(&caller(&[], true).snapshot),
+        );
+        assert!(beside.iter().any(|name| name == "house"));
+        assert!(beside.iter().any(|name| name == "claude-sonnet-4-5"));
+        assert!(
+            !beside.iter().any(|name| name.contains("gpt-4o")),
+            "{beside:?}"
         );
     }
 }

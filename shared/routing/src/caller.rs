@@ -85,19 +85,27 @@ impl Caller {
         provider: &str,
         key: Option<&KeyPointer>,
     ) -> Explanation {
+        self.explained(model, provider, key.map(facts).as_ref())
+    }
+
+    pub(crate) fn explained(
+        &self,
+        model: Option<&str>,
+        provider: &str,
+        key: Option<&KeyFacts<'_>>,
+    ) -> Explanation {
         if !self.enforced() {
             return Explanation {
                 statements: Vec::new(),
                 tags: Vec::new(),
             };
         }
-        let key = key.map(facts);
         lockgate_access::explain(
             self.snapshot.attached(&self.identity),
             &self.circumstances(),
             model,
             provider,
-            key.as_ref(),
+            key,
         )
     }
 }

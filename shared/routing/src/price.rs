@@ -1,6 +1,6 @@
 //! What tokens cost. Money is whole micro-USD, rounded up: what is charged is never less than what was used.
 
-use lockgate_providers::Manifest;
+use lockgate_providers::{Manifest, ModelKind};
 use lockgate_workspace::resource::{Price, Tokens};
 
 const MILLION: u128 = 1_000_000;
@@ -31,11 +31,16 @@ impl Rate {
         }
         let model = manifest.model(model)?;
         let input = model.input_microusd_per_mtok?;
+        let output = match (model.output_microusd_per_mtok, model.kind) {
+            (Some(price), _) => price,
+            // These have no output.
+            (None, ModelKind::Embedding | ModelKind::Moderation) => 0,
+            (None, _) => return None,
+        };
         Some(Self {
             input,
             cached_input: model.cached_input_microusd_per_mtok.unwrap_or(input),
-            // What has no output, such as an embedding, has no price for it.
-            output: model.output_microusd_per_mtok.unwrap_or(0),
+            output,
         })
     }
 

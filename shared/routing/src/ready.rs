@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use lockgate_access::{Judgement, KeyFacts, judge, judge_absent};
+use lockgate_access::{Explanation, Judgement, KeyFacts, judge, judge_absent};
 use lockgate_workspace::plan::CredentialKind;
 use lockgate_workspace::resource::{Pin, PinMode};
 use lockgate_workspace::snapshot::{KeyPointer, Snapshot};
@@ -23,6 +23,18 @@ pub struct Ready<'a> {
     pub passed_over: Option<PassedOver<'a>>,
     /// Whether it is the platform's, and the workspace's wallet pays for it.
     pub managed: bool,
+}
+
+impl Ready<'_> {
+    /// Why the agent's roles let it use the key.
+    #[must_use]
+    pub fn explain(&self, caller: &Caller, target: &Target<'_>) -> Explanation {
+        if self.managed {
+            explain_managed(caller, target)
+        } else {
+            caller.explain(target.judged(), target.manifest.slug, Some(self.key))
+        }
+    }
 }
 
 /// A soft pin whose key cannot serve.
@@ -96,6 +108,16 @@ pub struct NotReady<'a> {
 }
 
 impl NotReady<'_> {
+    /// What the agent's roles say of it.
+    #[must_use]
+    pub fn explain(&self, caller: &Caller, target: &Target<'_>) -> Explanation {
+        if self.hold == Hold::Managed {
+            explain_managed(caller, target)
+        } else {
+            caller.explain(target.judged(), target.manifest.slug, self.key)
+        }
+    }
+
     /// Whether the platform's key may take the place of the workspace's own: the target takes either, and nothing but a key
     /// is missing.
     #[must_use]
@@ -107,7 +129,23 @@ impl NotReady<'_> {
 }
 
 /// What roles call the platform's keys.
-const MANAGED: &str = "managed";
+pub(crate) const MANAGED: &str = "managed";
+static NO_TAGS: Tags = Tags::new();
+
+/// The platform's keys of a provider, as roles see them.
+fn platforms(provider: &str) -> KeyFacts<'_> {
+    KeyFacts {
+        id: MANAGED,
+        provider,
+        name: MANAGED,
+        tags: &NO_TAGS,
+    }
+}
+
+fn explain_managed(caller: &Caller, target: &Target<'_>) -> Explanation {
+    let slug = target.manifest.slug;
+    caller.explained(target.judged(), slug, Some(&platforms(slug)))
+}
 
 /// What leaves a choice of keys, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,13 +260,8 @@ pub fn managed<'a>(
         if !caller.policy.has_roles() {
             return Err(not_ready(Reason::NoRoleAttached));
         }
-        let (roles, tags) = (caller.snapshot.attached(&caller.identity), Tags::default());
-        let facts = KeyFacts {
-            id: MANAGED,
-            provider: manifest.slug,
-            name: MANAGED,
-            tags: &tags,
-        };
+        let roles = caller.snapshot.attached(&caller.identity);
+        let facts = platforms(manifest.slug);
         match judge(roles, &caller.circumstances(), target.judged(), &facts) {
             Judgement::Allowed => {}
             Judgement::TagMismatch => return Err(not_ready(Reason::TagMismatch)),
@@ -246,6 +279,44 @@ pub fn managed<'a>(
             managed: true,
         }),
         None => Err(not_ready(Reason::MissingProviderKey)),
+    }
+}
+
+/// Which key pays for a target: see [`pays`].
+#[derive(Debug, Clone, Copy)]
+pub enum Pays<'a> {
+    /// This one.
+    Ready(Ready<'a>),
+    /// None.
+    NotReady(NotReady<'a>),
+    /// The platform's, if it has one: its snapshot is needed.
+    AskPlatform,
+}
+
+/// Chooses the key for a target: the workspace's own ([`ready`]), or where the target is paid for by the platform, or takes
+/// either and has no key of the workspace's own, the platform's ([`managed`]). Keys that are `rejected` are taken only where
+/// there is no other. Without the platform's snapshot it may say that it needs that.
+pub fn pays<'a>(
+    caller: &'a Caller,
+    platform: Option<&'a Snapshot>,
+    target: &Target<'a>,
+    rejected: impl Fn(&KeyPointer) -> bool,
+) -> Pays<'a> {
+    let own = match target.credential() {
+        CredentialKind::Managed => None,
+        CredentialKind::Byok | CredentialKind::Any => match ready(caller, target, &rejected) {
+            Ok(ready) => return Pays::Ready(ready),
+            Err(own) if !own.leaves_to_platform(target) => return Pays::NotReady(own),
+            Err(own) => Some(own),
+        },
+    };
+    let Some(platform) = platform else {
+        return Pays::AskPlatform;
+    };
+    match managed(caller, platform, target, rejected) {
+        Ok(ready) => Pays::Ready(ready),
+        // That the workspace could bring a key is what helps.
+        Err(not_ready) => Pays::NotReady(own.unwrap_or(not_ready)),
     }
 }
 

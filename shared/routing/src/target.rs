@@ -9,21 +9,26 @@
 //!   lets such a call go to the providers of its targets only.
 //! - A configuration that serves no models outside its routes holds a route that is named to the models that it takes,
 //!   where its target leaves the model to the request and it takes models at all (one with a `task` alone does not).
+//! - A request that one of its route's targets could not take, since neither has a model or it may not pass on the
+//!   request's, is refused, whichever target it would be tried at first.
+//! - Where models outside the routes are served, one that a route with `allow_providers` takes under another name
+//!   (`openai/gpt-4o` for `gpt-4o`) goes beside it to no provider that the route does not allow.
 
 use std::cmp::Reverse;
+use std::iter::successors;
 
 use lockgate_glob::glob;
 use lockgate_providers::{Manifest, Surface, find};
 use lockgate_refusal::{Code, Refusal, shown};
 use lockgate_workspace::plan::{CredentialKind, Plan, PlanTarget, Route, RouteTarget};
 
+use crate::nowhere::{
+    configuration, kept, known, names_none, no_route, no_target, not_taken, outside,
+};
 use crate::{Caller, resolve};
 
 /// A model of this form names a route.
 const ROUTE: &str = "route:";
-/// Routes that an error lists.
-const LISTED: usize = 20;
-
 /// What a request asks for, as it says so.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -118,6 +123,12 @@ impl<'a> Target<'a> {
         Some(self.model).filter(|model| !model.is_empty() && !self.further_models)
     }
 
+    /// Its name in the configuration that decided on it.
+    #[must_use]
+    pub fn id(&self) -> Option<&'a str> {
+        self.planned.map(|planned| planned.id.as_str())
+    }
+
     /// Whose key pays. Where no configuration has decided on the target, the workspace's own only.
     #[must_use]
     pub fn credential(&self) -> CredentialKind {
@@ -145,24 +156,14 @@ pub fn course<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Course<'a>,
     if let Some(name) = wanted.route {
         let route = plan.and_then(|plan| Some((plan, find_route(plan, name)?)));
         let (plan, route) = route.ok_or_else(|| no_route(caller, name))?;
-        let course = by_route(plan, route, &wanted)?;
-        let leaves = |asked| {
-            let mut choices = course.choices();
-            choices.any(|choice| leaves_its_models(route, &choice.target, asked))
-        };
-        return match wanted.model {
-            Some(asked) if !plan.direct_models && leaves(asked) => {
-                Err(not_taken(caller, route, asked))
-            }
-            _ => Ok(course),
-        };
+        return by_route(caller, plan, route, &wanted);
     }
     let Some(model) = wanted.model else {
         return without_model(caller, &wanted);
     };
     if let Some(plan) = plan {
         if let Some(route) = plan.routes.iter().find(|route| fits(route, model)) {
-            return by_route(plan, route, &wanted);
+            return by_route(caller, plan, route, &wanted);
         }
         if let Some(target) = by_own_model(plan, model) {
             return Ok(Course::to(target));
@@ -171,13 +172,37 @@ pub fn course<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Course<'a>,
             return Err(outside(caller, plan, &format!("model `{}`", shown(model))).param("model"));
         }
     }
-    if let Some(slug) = wanted.provider {
-        let manifest = known(slug)?;
-        return Ok(Course::to(direct(manifest, at(manifest, model))));
+    let (manifest, own) = match wanted.provider {
+        Some(slug) => {
+            let manifest = known(slug)?;
+            (manifest, at(manifest, model))
+        }
+        None => {
+            let resolved = resolve(model, &caller.providers).map_err(|error| {
+                Refusal::new(Code::MODEL_NOT_FOUND, error.to_string()).param("model")
+            })?;
+            (resolved.manifest, resolved.model)
+        }
+    };
+    match plan.and_then(|plan| keeps(plan, manifest, model)) {
+        Some(route) => Err(kept(caller, route, manifest, model)),
+        None => Ok(Course::to(direct(manifest, own))),
     }
-    let resolved = resolve(model, &caller.providers)
-        .map_err(|error| Refusal::new(Code::MODEL_NOT_FOUND, error.to_string()).param("model"))?;
-    Ok(Course::to(direct(resolved.manifest, resolved.model)))
+}
+
+/// The route that would have taken the model under a shorter or a longer name, and does not let it go to this provider.
+/// Such as `openai/gpt-4o` where a route takes `gpt-4o`: else a prefix would be a way past an allow-list.
+fn keeps<'a>(plan: &'a Plan, manifest: &Manifest, asked: &str) -> Option<&'a Route> {
+    let takes = |route: &Route| {
+        let mut names = successors(Some(asked), |name| Some(name.split_once('/')?.1));
+        names.any(|name| fits(route, name)) || fits(route, &format!("{}/{asked}", manifest.slug))
+    };
+    held(plan, manifest).find(|route| takes(route))
+}
+
+/// The routes that do not let their models go to this provider.
+fn held<'a>(plan: &'a Plan, manifest: &Manifest) -> impl Iterator<Item = &'a Route> {
+    plan.routes.iter().filter(|route| !allows(route, manifest))
 }
 
 /// Whether some route of a configuration takes `model`.
@@ -191,13 +216,14 @@ fn fits(route: &Route, model: &str) -> bool {
 }
 
 /// Whether a route that was named would pass on a model that none of its globs takes.
-fn leaves_its_models(route: &Route, target: &Target<'_>, asked: &str) -> bool {
-    let fixed = target.planned.and_then(|planned| own_model(planned));
-    fixed.is_none() && !target.model.is_empty() && !route.models.is_empty() && !fits(route, asked)
+fn leaves_its_models(route: &Route, planned: &PlanTarget, model: &str, asked: &str) -> bool {
+    let fixed = own_model(planned);
+    fixed.is_none() && !model.is_empty() && !route.models.is_empty() && !fits(route, asked)
 }
 
 /// Whether a request that goes to `target` as it is may list further models, any of which the provider may take: not
-/// where the configuration in play has decided on the target, nor where it serves nothing beside its routes.
+/// where the configuration in play has decided on the target, where it serves nothing beside its routes, nor where a route
+/// keeps its models from the provider.
 ///
 /// # Errors
 /// 404, as for a model outside the routes.
@@ -213,6 +239,14 @@ pub fn further_models(caller: &Caller, target: &Target<'_>) -> Result<(), Refusa
         let message = format!(
             "Configuration `{name}` decides itself where `{}` goes, and not to {what}.",
             target.route.unwrap_or(target.model)
+        );
+        Refusal::new(Code::MODEL_NOT_FOUND, message)
+    } else if let Some(route) = held(plan, target.manifest).next() {
+        let message = format!(
+            "Configuration `{}` keeps the models of the route `{}` from {}, and one of them could be among {what}.",
+            configuration(caller),
+            route.name,
+            target.manifest.title
         );
         Refusal::new(Code::MODEL_NOT_FOUND, message)
     } else {
@@ -258,6 +292,7 @@ fn find_route<'a>(plan: &'a Plan, name: &str) -> Option<&'a Route> {
 
 /// The route's targets whose provider it allows, by priority.
 fn by_route<'a>(
+    caller: &Caller,
     plan: &'a Plan,
     route: &'a Route,
     wanted: &Wanted<'a>,
@@ -280,6 +315,12 @@ fn by_route<'a>(
             (Names::Maybe, None, None) => "",
             (Names::Always, None, None) => return Err(names_none(route)),
         };
+        if let Some(asked) = wanted.model
+            && !plan.direct_models
+            && leaves_its_models(route, planned, model, asked)
+        {
+            return Err(not_taken(caller, route, asked));
+        }
         let choice = Choice {
             target: Target {
                 manifest,
@@ -299,10 +340,7 @@ fn by_route<'a>(
         }
     }
     if steps.is_empty() {
-        let message = format!("Route `{}` has no target that it may use.", route.name);
-        return Err(Refusal::new(Code::ROUTE_NOT_FOUND, message)
-            .route(&route.name)
-            .remedy("Give it a target whose provider is among its `allow_providers`."));
+        return Err(no_target(route));
     }
     Ok(Course {
         route: Some(route),
@@ -315,17 +353,6 @@ fn by_route<'a>(
 pub fn allows(route: &Route, manifest: &Manifest) -> bool {
     let allowed = route.allow_providers.as_ref();
     allowed.is_none_or(|slugs| slugs.iter().any(|slug| slug == manifest.slug))
-}
-
-fn names_none(route: &Route) -> Refusal {
-    let message = format!(
-        "Route `{}` leaves the model to the request, which names none.",
-        route.name
-    );
-    Refusal::new(Code::INVALID_REQUEST, message)
-        .route(&route.name)
-        .param("model")
-        .remedy("Name one beside the route, or give each of the route's targets a model.")
 }
 
 /// The model that a target decides on.
@@ -393,106 +420,5 @@ fn without_model<'a>(caller: &Caller, wanted: &Wanted<'a>) -> Result<Course<'a>,
             .param("lockgate-provider")
             .remedy("Name one in the header `lockgate-provider`."))
         }
-    }
-}
-
-fn known(slug: &str) -> Result<&'static Manifest, Refusal> {
-    find(slug).ok_or_else(|| {
-        Refusal::new(
-            Code::INVALID_REQUEST,
-            format!("There is no provider `{}`.", shown(slug)),
-        )
-        .param("lockgate-provider")
-        .remedy("GET /api/providers lists the providers there are.")
-    })
-}
-
-fn no_route(caller: &Caller, name: &str) -> Refusal {
-    let name = shown(name);
-    let (message, remedy) = match (caller.configuration(), caller.plan()) {
-        (Some(live), Some(plan)) if !plan.routes.is_empty() => (
-            format!(
-                "Configuration `{}` has no route `{name}`. It has {}.",
-                live.name,
-                routes(plan)
-            ),
-            "Name one of them, or add the route to the configuration.",
-        ),
-        (Some(live), Some(_)) => (
-            format!(
-                "Configuration `{}` has no routes, so no `{name}`.",
-                live.name
-            ),
-            "Add the route to the configuration, or name a model.",
-        ),
-        (Some(live), None) => (
-            format!(
-                "There is no route `{name}`: no version of configuration `{}` has been applied yet.",
-                live.name
-            ),
-            "Apply its draft, or name a model.",
-        ),
-        (None, _) => (
-            format!(
-                "There is no route `{name}`: this gateway key is bound to no configuration, and its workspace has no default one."
-            ),
-            "Bind the gateway key to a configuration that has the route, or name a model.",
-        ),
-    };
-    Refusal::new(Code::ROUTE_NOT_FOUND, message).remedy(remedy)
-}
-
-/// The name of the configuration in play.
-fn configuration(caller: &Caller) -> &str {
-    caller.configuration().map_or("", |live| live.name.as_str())
-}
-
-/// A route was named with a model that it does not take, and the configuration serves nothing outside its routes.
-fn not_taken(caller: &Caller, route: &Route, asked: &str) -> Refusal {
-    let message = format!(
-        "Configuration `{}` serves model `{}` not by the route {}, and nothing beside its routes.",
-        configuration(caller),
-        shown(asked),
-        described(route)
-    );
-    Refusal::new(Code::MODEL_NOT_FOUND, message)
-        .route(&route.name)
-        .param("model")
-        .remedy("Name a model that the route takes, or no route.")
-}
-
-/// The configuration serves nothing outside its routes, and `what` is outside.
-fn outside(caller: &Caller, plan: &Plan, what: &str) -> Refusal {
-    let name = configuration(caller);
-    let has = if plan.routes.is_empty() {
-        "no routes".to_owned()
-    } else {
-        routes(plan)
-    };
-    let message = format!(
-        "Configuration `{name}` serves {what} by none of its routes and nothing beside them. It has {has}."
-    );
-    Refusal::new(Code::MODEL_NOT_FOUND, message).remedy(
-        "Name a model of one of them, or set `gateway.direct_models: allow` in the configuration.",
-    )
-}
-
-/// The routes with what they take, for a message.
-fn routes(plan: &Plan) -> String {
-    let mut listed: Vec<String> = plan.routes.iter().take(LISTED).map(described).collect();
-    if plan.routes.len() > LISTED {
-        listed.push(format!("{} more", plan.routes.len() - LISTED));
-    }
-    format!("the routes {}", listed.join(", "))
-}
-
-/// A route with what it takes, for a message.
-fn described(route: &Route) -> String {
-    let task = route.task.iter().map(|task| format!("task {task}"));
-    let takes: Vec<String> = route.models.iter().cloned().chain(task).collect();
-    if takes.is_empty() {
-        format!("`{}`", route.name)
-    } else {
-        format!("`{}` ({})", route.name, takes.join(", "))
     }
 }

@@ -5,6 +5,9 @@
 //! follow. A target that is known to be out of order comes after all others, where the route would leave it anyway
 //! after its failure; without another one it is tried all the same. A failure whose cause the route does not name, or
 //! that has none, ends it.
+//!
+//! Every failure uses up a try or takes its target out for good, and every pause comes before a try, so it ends after so
+//! many steps whatever happens, and whatever the clock shows.
 
 use std::collections::VecDeque;
 
@@ -14,6 +17,8 @@ use lockgate_workspace::plan::{Cause, KeysTried, Route};
 const PAUSE_MS: u64 = 250;
 /// The longest pause that is not asked for by a provider, ms.
 const MAX_PAUSE_MS: u64 = 8_000;
+/// The longest that a provider may ask for where the route has no deadline, ms. A client is told rather than kept longer.
+const MAX_ASKED_MS: u64 = 60_000;
 
 /// What went wrong with a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,8 @@ pub struct Tries {
     keys: KeysTried,
     attempts: Option<u32>,
     ends_at: Option<u64>,
+    /// The latest time that was told.
+    now: u64,
     /// How many choices each step has.
     sizes: Vec<usize>,
     /// The next step to be arranged.
@@ -70,10 +77,11 @@ pub struct Tries {
     queue: VecDeque<Place>,
     /// What comes after everything else.
     last: Vec<Place>,
-    /// What has been tried in this round, with the time before which it is to be left alone.
+    /// What may be tried once more, with the time before which it is to be left alone.
     tried: Vec<(Place, u64)>,
     made: u32,
     round: u32,
+    /// What is to pass before the next try, ms.
     pause: Option<u64>,
     stopped: bool,
 }
@@ -86,10 +94,11 @@ impl Tries {
         Self {
             on: rules.map_or_else(Vec::new, |rules| rules.on.clone()),
             keys: rules.map_or(KeysTried::One, |rules| rules.keys),
-            attempts: rules.map_or(Some(1), |rules| rules.attempts),
+            attempts: rules.map_or(Some(1), |rules| rules.attempts.map(|most| most.max(1))),
             ends_at: rules
                 .and_then(|rules| rules.deadline_ms)
                 .map(|ms| now.saturating_add(ms)),
+            now,
             sizes,
             step: 0,
             queue: VecDeque::new(),
@@ -126,8 +135,15 @@ impl Tries {
             )
     }
 
+    /// A clock that steps back stands still here, so that no deadline and no pause gets longer.
+    fn clock(&mut self, now: u64) -> u64 {
+        self.now = self.now.max(now);
+        self.now
+    }
+
     /// What is next at `now`.
     pub fn next(&mut self, now: u64) -> Next {
+        let now = self.clock(now);
         if self.stopped || self.attempts.is_some_and(|most| self.made >= most) {
             return Next::Stop;
         }
@@ -135,7 +151,8 @@ impl Tries {
             return Next::Pause(pause);
         }
         let left = self.ends_at.map(|end| end.saturating_sub(now));
-        if left == Some(0) {
+        // Whatever came before it took, one try is made: else there would be nothing to tell the client.
+        if left == Some(0) && self.made > 0 {
             return Next::Stop;
         }
         if let Some((step, place)) = self.queue.front().copied() {
@@ -152,12 +169,15 @@ impl Tries {
     }
 
     /// What one try may take of what is left: an equal part for each that may follow, so that a target that says nothing
-    /// leaves time for the next.
+    /// leaves time for the next; all of it where the route leaves no target for its silence.
     fn share(&self, left: u64) -> u64 {
         let waiting = self.sizes.iter().skip(self.step).sum::<usize>();
         let targets = (self.queue.len() + self.last.len() + waiting) as u64;
         let allowed = self.attempts.map(|most| u64::from(most - self.made));
-        let tries = allowed.unwrap_or(targets).max(1);
+        let tries = match self.leaves_for(Cause::Timeout) {
+            true => allowed.unwrap_or(targets).max(1),
+            false => 1,
+        };
         (left / tries).max(1)
     }
 
@@ -194,6 +214,7 @@ impl Tries {
     /// The choice that was to be tried has failed at `now`, and no other key of its provider will be tried. `chance` is a
     /// random number.
     pub fn failed(&mut self, failed: Failed, now: u64, chance: u64) {
+        let now = self.clock(now);
         let Some(place) = self.queue.pop_front() else {
             self.stopped = true;
             return;
@@ -202,9 +223,9 @@ impl Tries {
             self.stopped = true;
             return;
         }
-        let again_at = now.saturating_add(failed.retry_after_ms.unwrap_or(0));
         // What no key can serve will not be served a moment later.
         if failed.cause != Some(Cause::KeyMissing) {
+            let again_at = now.saturating_add(failed.retry_after_ms.unwrap_or(0));
             self.tried.push((place, again_at));
         }
         self.refill();
@@ -213,29 +234,33 @@ impl Tries {
         }
     }
 
-    /// Everything was tried once more: where the route allows further attempts, it begins again after a pause, with what
-    /// may be asked again first.
+    /// Everything was tried: where the route allows further attempts, it begins again after a pause, with what may be asked
+    /// again by then. What may not waits for a later round.
     fn go_round(&mut self, now: u64, chance: u64) {
+        self.tried.sort_by_key(|(_, again_at)| *again_at);
         let more = self.attempts.is_some_and(|most| self.made < most);
-        let mut tried = std::mem::take(&mut self.tried);
-        if !more || tried.is_empty() {
+        let Some((_, first)) = self.tried.first().copied().filter(|_| more) else {
             self.stopped = true;
             return;
-        }
-        tried.sort_by_key(|(_, again_at)| *again_at);
-        let first = tried.first().map_or(now, |(_, again_at)| *again_at);
+        };
         let longest = (PAUSE_MS << self.round.min(16)).min(MAX_PAUSE_MS);
         let backoff = longest - chance % (longest / 2 + 1);
         let pause = backoff.max(first.saturating_sub(now));
-        if self
-            .ends_at
-            .is_some_and(|end| now.saturating_add(pause) >= end)
-        {
+        let begins = now.saturating_add(pause);
+        let too_late = match self.ends_at {
+            Some(end) => begins >= end,
+            None => pause > MAX_ASKED_MS,
+        };
+        if too_late {
             self.stopped = true;
             return;
         }
         self.round = self.round.saturating_add(1);
         self.pause = Some(pause);
-        self.queue.extend(tried.into_iter().map(|(place, _)| place));
+        let due = self
+            .tried
+            .partition_point(|(_, again_at)| *again_at <= begins);
+        let due = self.tried.drain(..due).map(|(place, _)| place);
+        self.queue.extend(due);
     }
 }

@@ -5,10 +5,11 @@
 //! secret is known here.
 
 use lockgate_access::{Effect, Explanation, TagRow};
+use lockgate_providers::Manifest;
 use lockgate_refusal::{Code, Refusal, shown};
 use serde_json::json;
 
-use crate::ready::{Hold, NotReady, PassedOver, Ready, Reason};
+use crate::ready::{Hold, MANAGED, NotReady, PassedOver, Ready, Reason};
 use crate::{Caller, Target};
 
 /// Tags that one message sets side by side.
@@ -22,11 +23,9 @@ pub fn refusal(caller: &Caller, target: &Target<'_>, not_ready: &NotReady<'_>) -
         target,
         not_ready,
     };
-    let NotReady { reason, key, hold } = *not_ready;
+    let NotReady { reason, hold, .. } = *not_ready;
     let slug = target.manifest.slug;
-    let explanation = reason
-        .denies()
-        .then(|| caller.explain(target.judged(), slug, key));
+    let explanation = reason.denies().then(|| not_ready.explain(caller, target));
     let (what, way, other) = words.of(explanation.as_ref());
     let code = match reason {
         _ if reason.denies() => Code::ACCESS_DENIED,
@@ -55,6 +54,27 @@ pub fn refusal(caller: &Caller, target: &Target<'_>, not_ready: &NotReady<'_>) -
         .detail("tags", rows)
 }
 
+/// What the model costs has to be known, since a budget or the wallet pays for it, and is not.
+#[must_use]
+pub fn unpriced(target: &Target<'_>) -> Refusal {
+    let Manifest { title, slug, .. } = target.manifest;
+    let what = if target.model.is_empty() {
+        "calls of this kind".to_owned()
+    } else {
+        format!("model `{}`", shown(target.model))
+    };
+    let message = format!(
+        "What {what} of {title} costs is not known, and this request is paid for out of a budget or wallet."
+    );
+    let mut refusal = Refusal::new(Code::PRICE_UNKNOWN, message)
+        .provider(slug)
+        .remedy(format!(
+            "Set its price with PUT /api/prices/{slug}/{{model}}, or use a model whose price is known."
+        ));
+    refusal.route = target.route.map(str::to_owned);
+    refusal
+}
+
 /// What is decided where a key pays: as a sentence, and the next step.
 #[must_use]
 pub fn readiness(caller: &Caller, target: &Target<'_>, ready: &Ready<'_>) -> (String, String) {
@@ -64,12 +84,18 @@ pub fn readiness(caller: &Caller, target: &Target<'_>, ready: &Ready<'_>) -> (St
     } else {
         format!("which agent `{agent}` may use, as access to this workspace's keys is open")
     };
-    let sentence = format!(
-        "{} with provider key `{}`, {may}.",
-        uses(target),
-        ready.key.name
-    );
-    (sentence, "Nothing is missing: send the request.".to_owned())
+    let (uses, key) = (uses(target), &ready.key.name);
+    if ready.managed {
+        (
+            format!("{uses} with the platform's key `{key}`, for which the wallet pays and {may}."),
+            "Nothing is missing, if the wallet has what the request may cost: send it.".to_owned(),
+        )
+    } else {
+        (
+            format!("{uses} with provider key `{key}`, {may}."),
+            "Nothing is missing: send the request.".to_owned(),
+        )
+    }
 }
 
 /// What the answers to a caller warn of: a soft pin that was passed over, and what the configuration in play asks for
@@ -126,10 +152,7 @@ impl Words<'_> {
                 format!(
                     "agent `{agent}` has no role, and only roles let an agent use provider keys"
                 ),
-                format!(
-                    "Attach one to it that allows `{}/*`",
-                    self.target.manifest.slug
-                ),
+                format!("Attach one to it that allows `{}`", self.resource()),
                 "use the gateway key of an agent that has one".to_owned(),
             ),
             Reason::DeniedByPolicy => self.denied(explanation),
@@ -139,7 +162,13 @@ impl Words<'_> {
                     self.what_key(),
                     explanation.map_or_else(String::new, |e| self.side_by_side(&e.tags))
                 ),
-                "Make the tags agree".to_owned(),
+                match self.not_ready.hold {
+                    Hold::Managed => format!(
+                        "Allow `{}` without conditions on its tags, of which it has none",
+                        self.resource()
+                    ),
+                    _ => "Make the tags agree".to_owned(),
+                },
                 self.elsewhere(),
             ),
             Reason::Seeded => (
@@ -182,7 +211,7 @@ impl Words<'_> {
 
     fn denied(&self, explanation: Option<&Explanation>) -> (String, String, String) {
         let agent = &self.caller.identity.agent;
-        let (slug, title) = (self.target.manifest.slug, self.target.manifest.title);
+        let title = self.target.manifest.title;
         let denies = explanation.and_then(|explanation| {
             let mut notes = explanation.statements.iter();
             notes.find(|note| note.applied && note.effect == Effect::Deny)
@@ -212,7 +241,10 @@ impl Words<'_> {
                         None => " in a call that names no model",
                     }
                 ),
-                format!("Add a statement that allows `{slug}/*` to a role of the agent"),
+                format!(
+                    "Add a statement that allows `{}` to a role of the agent",
+                    self.resource()
+                ),
                 self.elsewhere(),
             ),
         }
@@ -244,9 +276,10 @@ impl Words<'_> {
             ),
             Hold::Managed => (
                 format!(
-                    "its target is to be paid for by the platform, which this version cannot do yet for agent `{agent}`"
+                    "its target is to be paid for by the platform, which has no {title} key that agent `{agent}` may use"
                 ),
-                "Set `credential: byok` on the target and add a key under Provider keys".to_owned(),
+                "Set `credential: byok` on the target and add your own key under Provider keys"
+                    .to_owned(),
                 self.elsewhere(),
             ),
         }
@@ -261,7 +294,17 @@ impl Words<'_> {
                 format!("{title} key `{}`, to which it is pinned", pin.name)
             }
             (None, Hold::Named(named)) => format!("{title} key `{named}`"),
+            (None, Hold::Managed) => format!("the platform's {title} key (`{}`)", self.resource()),
             (None, _) => format!("any {title} key"),
+        }
+    }
+
+    /// What a statement would have to allow.
+    fn resource(&self) -> String {
+        let slug = self.target.manifest.slug;
+        match self.not_ready.hold {
+            Hold::Managed => format!("{slug}/{MANAGED}"),
+            _ => format!("{slug}/*"),
         }
     }
 
@@ -309,6 +352,8 @@ impl Words<'_> {
                 key.name,
                 value(&row.provider_key)
             ));
+        } else if self.not_ready.hold == Hold::Managed {
+            sides.push(format!("the platform's key {}", value(&row.provider_key)));
         }
         format!("`{}`: {}", row.key, sides.join(", "))
     }

@@ -326,6 +326,50 @@ fn a_named_route_passes_on_no_model_that_it_does_not_take() {
 }
 
 #[test]
+fn a_course_has_all_targets_by_priority_and_weight() {
+    let mut plan = plan();
+    let places = [(0, 2, 1), (1, 0, 1), (2, 0, 9), (0, 0, 1), (9, 1, 1)];
+    plan.routes[0] = route("chat", &["chat-*"], &places);
+    let steps = |caller: &Caller, model: &str| -> Result<Vec<String>, &'static str> {
+        let wanted = Wanted {
+            route: Some("chat"),
+            ..asks(model)
+        };
+        let course =
+            lockgate_routing::course(caller, &wanted).map_err(|refusal| refusal.code.text)?;
+        assert_eq!(course.route.unwrap().name, "chat");
+        let step = |step: &lockgate_routing::Step<'_>| {
+            let choices = step.choices.iter().map(|choice| {
+                let to = choice.target;
+                format!(", {} {} {}", to.id().unwrap(), to.model, choice.weight)
+            });
+            format!("{}{}", step.priority, choices.collect::<String>())
+        };
+        Ok(course.steps.iter().map(step).collect())
+    };
+    let closed = caller(plan.clone());
+    let with = |model: &str| {
+        let first = format!(
+            "0, anthropic-target {model} 9, anthropic-target claude-sonnet-4-5 1, openai-target gpt-4o 1"
+        );
+        Ok(vec![first, "2, openai-target gpt-4o 1".to_owned()])
+    };
+    assert_eq!(steps(&closed, "chat-x"), with("chat-x"));
+    // What one of them could not take is refused, whichever would be first.
+    assert_eq!(steps(&closed, "o1-pro"), Err("model_not_found"));
+    assert_eq!(steps(&closed, ""), Err("invalid_request"));
+    plan.direct_models = true;
+    let open = caller(plan.clone());
+    assert_eq!(steps(&open, "o1-pro"), with("o1-pro"));
+    assert_eq!(steps(&open, ""), Err("invalid_request"));
+    // Those that are not allowed have no say.
+    plan.routes[0].allow_providers = Some(vec!["openai".into()]);
+    plan.direct_models = false;
+    let one = |priority: u32| format!("{priority}, openai-target gpt-4o 1");
+    assert_eq!(steps(&caller(plan), "o1-pro"), Ok(vec![one(0), one(2)]));
+}
+
+#[test]
 fn further_models_are_no_way_past_a_configuration() {
     let further = |caller: &Caller, model: &str, listed: bool| {
         let mut to = crate::world::target(caller, &asks(model)).unwrap();
@@ -346,6 +390,11 @@ fn further_models_are_no_way_past_a_configuration() {
     let open = caller(plan.clone());
     assert_eq!(further(&open, "gpt-4o", true), chat);
     assert_eq!(further(&open, "o1-pro", true), Ok(()));
+    // Nor past a route that keeps its models from the provider.
+    plan.routes[1].allow_providers = Some(vec!["openai".into()]);
+    assert_eq!(further(&caller(plan.clone()), "o1-pro", true), Ok(()));
+    plan.routes[1].allow_providers = Some(vec!["anthropic".into()]);
+    assert_eq!(further(&caller(plan.clone()), "o1-pro", true), Err(None));
     plan.routes.clear();
     assert_eq!(further(&caller(plan), "gpt-4o", true), Err(None));
     let free = World::empty().key(key("openai", "o")).caller();

@@ -110,14 +110,6 @@ fn a_key_that_is_named_or_pinned_is_named_again() {
     );
     assert!(words.contains("make the pin soft"), "{words}");
 
-    let managed = under(all(), CredentialKind::Managed, None);
-    let (code, _, words) = told(&managed, &asks("review"));
-    assert_eq!(code, "provider_not_ready");
-    assert!(
-        words.contains("which this version cannot do yet for agent `reviewer`"),
-        "{words}"
-    );
-
     let mut off = key("anthropic", "main");
     off.enabled = false;
     for (world, said) in [

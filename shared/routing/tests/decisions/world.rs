@@ -182,7 +182,7 @@ pub(crate) fn seeded(mut world: World) -> World {
 }
 
 /// Where a request goes first.
-pub fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>, Refusal> {
+pub(crate) fn target<'a>(caller: &'a Caller, wanted: &Wanted<'a>) -> Result<Target<'a>, Refusal> {
     let course = lockgate_routing::course(caller, wanted)?;
     Ok(course.choices().next().unwrap().target)
 }
