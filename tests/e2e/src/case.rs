@@ -62,6 +62,7 @@ pub(crate) use cases;
 pub(crate) struct Env {
     pub(crate) engine: Engine,
     shared: OnceLock<Result<Gateway, String>>,
+    crowd: OnceLock<Result<Gateway, String>>,
     owns_process: bool,
 }
 
@@ -71,6 +72,7 @@ impl Env {
         Self {
             engine,
             shared: OnceLock::new(),
+            crowd: OnceLock::new(),
             owns_process: true,
         }
     }
@@ -80,6 +82,7 @@ impl Env {
         Self {
             engine: gateway.engine,
             shared: OnceLock::from(Ok(gateway)),
+            crowd: OnceLock::new(),
             owns_process: false,
         }
     }
@@ -90,18 +93,12 @@ impl Env {
 
     /// The shared gateway.
     pub(crate) fn gateway(&self) -> &Gateway {
-        let started = self
-            .shared
-            .get_or_init(|| match Plan::new(self.engine).attempt() {
-                crate::gateway::Started::Listening(gateway) => Ok(gateway),
-                crate::gateway::Started::Refused { status, printed } => {
-                    Err(format!("the gateway did not start ({status}):\n{printed}"))
-                }
-            });
-        match started {
-            Ok(gateway) => gateway,
-            Err(why) => panic!("{why}"),
-        }
+        started(&self.shared, || Plan::new(self.engine))
+    }
+
+    /// Another one, which serves from several isolates; for tests that need the process.
+    pub(crate) fn crowd(&self) -> &Gateway {
+        started(&self.crowd, || Plan::new(self.engine).several())
     }
 
     /// A plan for a gateway of the test's own.
@@ -109,27 +106,43 @@ impl Env {
         Plan::new(self.engine)
     }
 
-    /// Ends the shared gateway; returns what its log and files should not have: panics, and secrets of any test.
+    /// Ends the shared gateways; returns what their logs and files should not have: panics, and secrets of any test.
     pub(crate) fn finish(&self) -> Vec<String> {
-        let Some(Ok(gateway)) = self.shared.get() else {
-            return Vec::new();
-        };
         if !self.owns_process {
             return Vec::new();
         }
-        gateway.end();
-        let mut faults: Vec<String> = gateway
-            .panics()
-            .into_iter()
-            .map(|line| format!("panicked: {line}"))
-            .collect();
-        let data = gateway.data();
-        if stores::holds(data.printed().as_bytes(), MARK) {
-            faults.push("a secret is in the log".to_owned());
-        }
-        for file in stores::holders(&data.path(), MARK) {
-            faults.push(format!("a secret is in {}", file.display()));
-        }
-        faults
+        let shared = [&self.shared, &self.crowd].into_iter();
+        let shared = shared.filter_map(|slot| slot.get()?.as_ref().ok());
+        shared.flat_map(faults).collect()
     }
+}
+
+fn started(slot: &OnceLock<Result<Gateway, String>>, plan: impl FnOnce() -> Plan) -> &Gateway {
+    let started = slot.get_or_init(|| match plan().attempt() {
+        crate::gateway::Started::Listening(gateway) => Ok(gateway),
+        crate::gateway::Started::Refused { status, printed } => {
+            Err(format!("the gateway did not start ({status}):\n{printed}"))
+        }
+    });
+    match started {
+        Ok(gateway) => gateway,
+        Err(why) => panic!("{why}"),
+    }
+}
+
+fn faults(gateway: &Gateway) -> Vec<String> {
+    gateway.end();
+    let mut faults: Vec<String> = gateway
+        .panics()
+        .into_iter()
+        .map(|line| format!("panicked: {line}"))
+        .collect();
+    let data = gateway.data();
+    if stores::holds(data.printed().as_bytes(), MARK) {
+        faults.push("a secret is in the log".to_owned());
+    }
+    for file in stores::holders(&data.path(), MARK) {
+        faults.push(format!("a secret is in {}", file.display()));
+    }
+    faults
 }

@@ -95,6 +95,8 @@ impl Plan {
             ("LOCKGATE_LEASE_MS", "1000"),
             ("LOCKGATE_PROVIDER_TIMEOUT_MS", &patience),
             ("LOCKGATE_PROVIDER_IDLE_MS", &patience),
+            // Scheduled work is done when a test asks for it: its checks reach the mock providers too.
+            ("LOCKGATE_TICK_MS", "0"),
         ];
         Self {
             engine,
@@ -320,6 +322,21 @@ impl Gateway {
         &self.urls[0]
     }
 
+    /// The base URL for the call of this number, so that calls are spread over the isolates that have a port of their own.
+    pub(crate) fn url_of(&self, number: usize) -> &str {
+        &self.urls[number % self.urls.len()]
+    }
+
+    /// How many isolates serve at once, at the most, where a crowd of this width calls a gateway that has several.
+    pub(crate) fn isolates(&self, width: usize) -> usize {
+        match self.engine {
+            Engine::Native => 2,
+            // An instance takes six requests at once; one that has gone may have been replaced.
+            Engine::Wasi => width.div_ceil(6) + 8,
+            Engine::Cloudflare => self.urls.len(),
+        }
+    }
+
     /// Its data folder.
     pub(crate) fn data(&self) -> &Arc<DataDir> {
         &self.process.as_ref().expect("a gateway of the suite").data
@@ -359,6 +376,21 @@ impl Gateway {
             .status()
             .unwrap();
         assert!(status.success());
+    }
+
+    /// Ends it as a crash does, with no chance to finish anything.
+    pub(crate) fn kill(&self) {
+        let process = self.process.as_ref().expect("a gateway of the suite");
+        let child = process.child.lock().unwrap().take();
+        let mut child = child.expect("it runs");
+        // workerd runs beneath the script that serves it; the other engines have taken the script's place.
+        let below = format!("/proc/{0}/task/{0}/children", child.id());
+        for id in std::fs::read_to_string(below).unwrap().split_whitespace() {
+            let status = Command::new("kill").args(["-KILL", id]).status();
+            assert!(status.unwrap().success());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Ends it and waits; returns its data folder, and fails where it panicked or did not go.

@@ -19,10 +19,14 @@ mod dialect_sdks;
 mod dialects;
 mod disguises;
 mod errors;
+mod failover;
+mod failures;
+mod fallback;
 mod gateway;
 mod health;
 mod hostile;
 mod lifecycle;
+mod managed;
 mod management;
 mod misconfiguration;
 mod passthrough;
@@ -36,6 +40,7 @@ mod sdk;
 mod secrets;
 mod seeds;
 mod simulate;
+mod splits;
 mod stores;
 mod streamed;
 mod streaming;
@@ -45,6 +50,8 @@ mod tenant;
 mod translated_streams;
 mod translation;
 mod upgrade;
+mod usage;
+mod wallets;
 mod worlds;
 
 use std::process::ExitCode;
@@ -86,6 +93,11 @@ fn cases() -> Vec<Case> {
         admin_tokens::cases(),
         audit::cases(),
         changes::cases(),
+        fallback::cases(),
+        usage::cases(),
+        managed::cases(),
+        failover::cases(),
+        splits::cases(),
         upgrade::cases(),
     ]
     .into_iter()

@@ -2,6 +2,7 @@
 //! once is, since every write waits out a lease.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mock_provider::MockProvider;
 use serde_json::{Value, json};
@@ -24,6 +25,11 @@ impl<'a> Scene<'a> {
             workspace: gateway.workspace(),
             mock: MockProvider::start(0),
         }
+    }
+
+    /// The same workspace, served by another gateway.
+    pub(crate) fn at(self, gateway: &'a Gateway) -> Self {
+        Self { gateway, ..self }
     }
 
     /// A management call with the root token.
@@ -163,6 +169,35 @@ pub(crate) fn at_once<T: Sync, R: Send>(all: &[T], each: impl Fn(&T) -> R + Sync
             .collect();
         running.into_iter().map(|one| one.join().unwrap()).collect()
     })
+}
+
+/// Does something with each, so many at once; in the order they were given.
+pub(crate) fn pooled<T: Sync, R: Send>(
+    all: &[T],
+    width: usize,
+    each: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((at, one)) = pick(all, &next) {
+            done.push((at, each(one)));
+        }
+        done
+    };
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..width).map(|_| scope.spawn(work)).collect();
+        let ended = running.into_iter().map(|one| one.join().unwrap());
+        ended.flatten().collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, one)| one).collect()
+}
+
+/// The next that nobody has taken, with its place.
+fn pick<'a, T>(all: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    Some((at, all.get(at)?))
 }
 
 /// A text that must be there.
