@@ -5,8 +5,10 @@
 mod common;
 
 use std::path::Path;
+use std::time::Duration;
 
 use common::{Gateway, good};
+use mock_provider::MockProvider;
 use serde_json::{Value, json};
 
 const SECRET: &str = "sk-proj-first-0123456789abcdefghijklmnopqrstuvwxyz";
@@ -330,6 +332,87 @@ fn a_wallet_is_credited_by_whoever_runs_the_gateway() {
     }
     let (_, wallet) = it.api("GET", "wallet", &Value::Null);
     assert_eq!(wallet["balance_microusd"], 12_345_680);
+}
+
+#[test]
+fn what_requests_cost_is_logged_and_summed_up() {
+    let outer = tempfile::tempdir().unwrap();
+    let provider = MockProvider::start(0);
+    let base_url = format!("{}/v1", provider.base_url());
+    let gateway = Gateway::start(outer.path(), &[]);
+    let it = Running::new(&gateway, outer.path());
+    it.cli(&[
+        "provider-key",
+        "add",
+        "openai",
+        "--name",
+        "main",
+        "--base-url",
+        &base_url,
+    ]);
+    it.cli(&[
+        "price",
+        "set",
+        "openai",
+        "mock-cached",
+        "--input",
+        "2",
+        "--cached-input",
+        "1",
+        "--output",
+        "10",
+    ]);
+    let key = it.cli(&["gateway-key", "create", "--name", "app"]);
+    for model in [
+        "openai/mock-cached",
+        "openai/mock-cached",
+        "openai/mock-status-400",
+    ] {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "x"}]});
+        it.gateway.send(
+            "POST",
+            "/v1/chat/completions",
+            key.trim(),
+            &body.to_string(),
+        );
+    }
+    let mut logs = String::new();
+    for _ in 0..100 {
+        logs = it.cli(&["logs", "tail"]);
+        if logs.lines().count() == 3 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // 36 fresh and 64 cached tokens of input, 30 of output: 36 × 2 + 64 × 1 + 30 × 10 micro-USD.
+    let counted = "attempts=1 tokens=100+30 cost=$0.000436 ";
+    assert_eq!(logs.matches(counted).count(), 2, "{logs}");
+    let all = it.cli(&["usage"]);
+    let row: Vec<&str> = all.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row, ["3", "1", "200", "128", "60", "$0.000872"], "{all}");
+    let (_, usage) = it.api(
+        "GET",
+        "usage?group_by=provider,model,credential&model=mock-cached",
+        &Value::Null,
+    );
+    assert_eq!(
+        usage["items"],
+        json!([{"provider": "openai", "model": "mock-cached", "credential": "byok", "requests": 2, "errors": 0,
+            "input_tokens": 200, "cached_input_tokens": 128, "output_tokens": 60, "cost_microusd": 872}])
+    );
+    let days = it.cli(&[
+        "usage",
+        "--group-by",
+        "day,credential",
+        "--since",
+        "2020-01-01",
+    ]);
+    assert!(days.starts_with("DAY"), "{days}");
+    assert!(days.contains(" byok "), "{days}");
+    let none = it.cli(&["usage", "--group-by", "day", "--until", "2020-01-01"]);
+    assert_eq!(none.lines().count(), 1, "{none}");
+    let wrong = it.refused(&["usage", "--group-by", "week"]);
+    assert!(wrong.contains("`week`"), "{wrong}");
 }
 
 #[test]
