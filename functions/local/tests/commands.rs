@@ -227,6 +227,7 @@ fn what_a_request_would_get_is_told_and_is_what_it_gets() {
     assert_eq!(answer["decision"], "ready");
     let documented = Documented::of(&gateway);
     documented.is("Simulation", &answer);
+    documented.is("SimulatedTarget", &answer["targets"][0]);
     documented.is("Note", &answer["statements"][0]);
     documented.is("TagRow", &answer["tags"][0]);
     assert_eq!(ask(), 200);
