@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod caller;
+pub mod circuit;
 mod nowhere;
 mod price;
 mod ready;
