@@ -2,43 +2,58 @@
 //! budgets are exact under leases”).
 //!
 //! The authority keeps one [`Ledger`] for each limit. An isolate draws a number of units (requests, tokens,
-//! micro-USD) and uses them for as long as its lease holds, with no hop ([`Allowance`]). Units are deducted before they
-//! are handed out; what is reported unused comes back; what is not reported by the end of the lease is spent. Messages
-//! may be lost and repeated: a grant has an id that the isolate makes, is deducted once and is given back once.
+//! micro-USD) and hands them to requests for as long as its lease holds, with no hop ([`crate::purse`]). Units are
+//! deducted before they are handed out; what is reported unused comes back; what is not reported in time is spent.
+//! Messages may be lost, repeated and overtaken: a grant has an id that the isolate makes, is deducted once, and what is
+//! reported of it is cumulative.
 //!
 //! Pure: the ledger is data that is stored in the transaction that answers, so a restart forgets nothing. Which limits
-//! a gateway key has, and where their ledgers are stored, is decided where limits are enforced (the Routing part of the
-//! product); `tests/leases.rs` runs this code over random schedules.
+//! a gateway key has, and where their ledgers are stored, is decided in `authority/limits.rs`; `tests/leases.rs` runs this
+//! code over random schedules.
+//!
+//! # A grant's life
+//! While its lease runs, an isolate hands its units to requests. With its first report the isolate has closed it: nobody
+//! begins to use it any more, and units neither returned nor spent are *held* by requests under way. They count until a
+//! report says what became of them, but no longer than [`Measure`] allows after the lease; then they are spent.
 //!
 //! # What is exact
 //! By the authority's clock no half-open span of 60 s holds more than the limit ([`Window::Minute`]), and no UTC day or
-//! month does. A unit counts at the latest time it might have been used: at the end of its grant's lease, margin
-//! for drift included, or when the rest was given back. The request for which was asked counts from the draw on, however
-//! late the answer reaches it. Until its grant has ended, a unit is counted as well, so it is never free in between.
+//! month does. A unit counts at the latest time it might have been used: a request when the lease has ended under which
+//! it was admitted, margin for drift included, an amount when it was reported; both earlier where they are reported
+//! earlier. Until then it is counted as well, so it is never free in between. In days and months a unit counts in the one in
+//! which it was drawn. What a request took beyond its estimate counts in full, from the report on.
 //!
 //! The ledger's own time never goes back: where the clock does, by up to [`STANDSTILL_MS`], the ledger stands still; where
 //! it goes back further it was set wrong before, and the ledger moves with it, keeping everything it counts. A clock that
 //! jumps forward may let a limit be exceeded by what was outstanding at that moment.
 
+mod window;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lease::{Lease, Lengths};
+use crate::lease::Lengths;
+pub use window::Window;
 
 const MINUTE_MS: u64 = 60_000;
-const DAY_MS: u64 = 86_400_000;
 
-/// Spent units of a sliding window are kept in slots of this length and count until the slot has passed: at most 600
-/// entries a ledger, and a unit may come free this much later.
+/// Spent units of a sliding window are kept in slots of this length and count until the slot has passed: at most some
+/// 600 entries a ledger, and a unit may come free this much later.
 const SLOT_MS: u64 = 100;
 
 /// One draw takes at most one in so many of the units left beyond what it needs, so that isolates share what is left
 /// and the last units go one request at a time.
 const SHARES: u64 = 8;
 
-/// How long a grant is remembered after its end, for messages that come again.
+/// How long a grant of which nothing is left is remembered, for messages that come again.
 const REMEMBERED_MS: u64 = 10_000;
+
+/// How long after its lease a request may be reported that was admitted but not sent.
+const COUNT_HOLD_MS: u64 = 10_000;
+
+/// How long after its lease an amount may be reported: a request that takes longer counts as it was estimated.
+const AMOUNT_HOLD_MS: u64 = 600_000;
 
 /// The longest step back of the clock that the ledger sits out, ms.
 pub const STANDSTILL_MS: u64 = 60_000;
@@ -51,81 +66,71 @@ pub fn lease_within(left_ms: u64) -> u64 {
     left_ms.saturating_sub((left_ms / 10).max(100))
 }
 
-/// What a limit is counted over.
+/// What a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Window {
-    /// Any 60 seconds.
-    Minute,
-    /// A day in UTC.
-    Day,
-    /// A calendar month in UTC.
-    Month,
+pub enum Measure {
+    /// Requests. Each is used when it is admitted. One that was not sent may be given back until 10 s after the lease.
+    Count,
+    /// Tokens or money, which requests hold until it is known what they came to; until 10 minutes after the lease.
+    Amount,
 }
 
-impl Window {
-    /// Until when something that counts at `at` is counted.
-    fn counted_until(self, at: u64) -> u64 {
+impl Measure {
+    fn hold_ms(self) -> u64 {
         match self {
-            Self::Minute => at.div_ceil(SLOT_MS).saturating_mul(SLOT_MS) + MINUTE_MS,
-            Self::Day | Self::Month => self.border(at).unwrap_or(u64::MAX),
-        }
-    }
-
-    /// When the day or month of `at` ends; a sliding window has no border.
-    fn border(self, at: u64) -> Option<u64> {
-        let day = at / DAY_MS;
-        match self {
-            Self::Minute => None,
-            Self::Day => Some((day + 1).saturating_mul(DAY_MS)),
-            Self::Month => Some(next_month(day).saturating_mul(DAY_MS)),
+            Self::Count => COUNT_HOLD_MS,
+            Self::Amount => AMOUNT_HOLD_MS,
         }
     }
 }
 
-/// The day on which the month after that of `day` begins; days count from 1970-01-01. After Howard Hinnant's
-/// `civil_from_days`: years begin in March, so that the leap day is the last of a year.
-fn next_month(day: u64) -> u64 {
-    const ERA: u64 = 146_097;
-    let shifted = day + 719_468;
-    let (era, of_era) = (shifted / ERA, shifted % ERA);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let year_began = 365 * year + year / 4 - year / 100;
-    let month = (5 * (of_era - year_began) + 2) / 153;
-    let next_began = if month == 11 {
-        // From February to March: the beginning of the next year.
-        let year = year + 1;
-        365 * year + year / 4 - year / 100 + u64::from(year == 400)
-    } else {
-        year_began + (153 * (month + 1) + 2) / 5
-    };
-    era * ERA + next_began - 719_468
-}
-
-/// What became of a grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// Its units may be being used.
-    Out,
-    /// Its lease ended without a report; all of it is spent.
-    Ended,
-    /// The rest was given back.
-    Returned,
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Grant {
     units: u64,
+    /// Of them, those that will never be used.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    returned: u64,
+    /// What was used, of the units and beyond them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    spent: u64,
     drawn_at: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
     lease_ms: u64,
-    /// When the lease has ended by any clock that is within the margin.
-    ends_at: u64,
-    state: State,
+    /// When the day or month ends in which it was drawn; 0 in a sliding window.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    border: u64,
+    /// Whether the isolate has closed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    reported: bool,
+}
+
+impl Grant {
+    /// When its lease has ended by any clock that is within the margin.
+    fn ends_at(&self) -> u64 {
+        let lengths = Lengths::new(self.lease_ms);
+        self.drawn_at.saturating_add(lengths.settle_ms())
+    }
+
+    /// Units of which it is not known what became of them.
+    fn held(&self) -> u64 {
+        self.units
+            .saturating_sub(self.returned)
+            .saturating_sub(self.spent)
+    }
+
+    /// Whether requests may still begin to use it.
+    fn is_open(&self, now: u64) -> bool {
+        !self.reported && now < self.ends_at()
+    }
 }
 
 /// What an isolate asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draw {
     /// The grant's id, made by the isolate, different for each draw, the same where the question is sent again.
     pub grant: String,
@@ -148,19 +153,19 @@ pub enum Drawn {
         /// a border of the window.
         lease_ms: u64,
     },
-    /// Nothing is left now, but others hold units that may come back: ask again after this time, or sooner.
+    /// Nothing is left now, but others have units that may come back: ask again after this time, or sooner.
     Wait {
         /// Until the first of them has ended, ms.
         retry_ms: u64,
     },
-    /// The limit is reached, and nothing that is outstanding could change it: 429 or 402.
+    /// The limit is reached, and nothing that is not in use could change it: 429 or 402.
     Exhausted {
-        /// Until there is enough again, ms.
+        /// Until there is enough again, were requests under way to end now, ms.
         retry_ms: u64,
     },
     /// The request needs more than the whole limit.
     TooLarge,
-    /// This grant was given back already.
+    /// This grant was closed already.
     Over,
 }
 
@@ -168,10 +173,13 @@ pub enum Drawn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     window: Window,
+    measure: Measure,
     limit: u64,
     /// The latest time it has seen.
     time: u64,
     grants: BTreeMap<String, Grant>,
+    /// Grants of which nothing is left, with the time until which they are remembered.
+    over: BTreeMap<String, u64>,
     /// Spent units by the time until which they count.
     spent: BTreeMap<u64, u64>,
 }
@@ -179,12 +187,14 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger of a limit of which nothing is spent.
     #[must_use]
-    pub fn new(window: Window, limit: u64) -> Self {
+    pub fn new(window: Window, measure: Measure, limit: u64) -> Self {
         Self {
             window,
+            measure,
             limit,
             time: 0,
             grants: BTreeMap::new(),
+            over: BTreeMap::new(),
             spent: BTreeMap::new(),
         }
     }
@@ -194,83 +204,107 @@ impl Ledger {
         self.limit = limit;
     }
 
-    /// Units that isolates hold and have not reported, at `now`, ms since the Unix epoch.
+    /// Units that no request holds, as far as is known, and that may come back, at `now`, ms since the Unix epoch.
     #[must_use]
     pub fn outstanding(&self, now: u64) -> u64 {
         let now = now.max(self.time);
-        self.grants
-            .values()
-            .filter(|grant| grant.state == State::Out && now < grant.ends_at)
-            .fold(0, |sum, grant| sum.saturating_add(grant.units))
+        let open = self.grants.values().filter(|grant| grant.is_open(now));
+        open.fold(0, |sum, grant| sum.saturating_add(grant.held()))
     }
 
     /// Units that could be drawn at `now`.
     #[must_use]
     pub fn available(&self, now: u64) -> u64 {
         let now = now.max(self.time);
-        let counted = |until: u64, units: u64| if now < until { units } else { 0 };
-        let spent = self.spent.iter().map(|(until, units)| (*until, *units));
-        let taken = spent
-            .chain(self.unreported())
-            .fold(0, |sum: u64, (until, units)| {
-                sum.saturating_add(counted(until, units))
-            });
+        let held = self.grants.values().map(|grant| {
+            let until = self.counts_until(grant, self.hold_until(grant));
+            (until, grant.held())
+        });
+        let counted = self.spent().chain(held).filter(|(until, _)| now < *until);
+        let taken = counted.fold(0, |sum: u64, (_, units)| sum.saturating_add(units));
         self.limit.saturating_sub(taken)
     }
 
-    /// Grants not reported, with the time until which they count if they never are.
-    fn unreported(&self) -> impl Iterator<Item = (u64, u64)> {
-        let out = self.grants.values().filter(|g| g.state == State::Out);
-        out.map(|grant| (self.window.counted_until(grant.ends_at), grant.units))
+    /// How long until all of it could be drawn, were nothing more used and requests under way to end now, ms.
+    #[must_use]
+    pub fn reset_ms(&self, now: u64) -> u64 {
+        let now = now.max(self.time);
+        let last = self.expected(now).map(|(until, _)| until).max();
+        last.map_or(0, |until| until.saturating_sub(now))
+    }
+
+    fn spent(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.spent.iter().map(|(until, units)| (*until, *units))
+    }
+
+    /// What counts, with the time until which it does if requests under way end now.
+    fn expected(&self, now: u64) -> impl Iterator<Item = (u64, u64)> {
+        let held = self.grants.values().map(move |grant| {
+            let until = self.counts_until(grant, now.min(self.hold_until(grant)));
+            (until, grant.held())
+        });
+        self.spent().chain(held).filter(move |entry| now < entry.0)
+    }
+
+    /// Until when what was reported, or taken for spent, at `at` counts.
+    fn counts_until(&self, grant: &Grant, at: u64) -> u64 {
+        let used_by = match (self.window, self.measure) {
+            (Window::Day | Window::Month, _) => return grant.border,
+            (Window::Minute, Measure::Count) => at.min(grant.ends_at()),
+            (Window::Minute, Measure::Amount) => at,
+        };
+        let slot = used_by.div_ceil(SLOT_MS).saturating_mul(SLOT_MS);
+        slot.saturating_add(MINUTE_MS)
+    }
+
+    /// Until when a grant may be reported.
+    fn hold_until(&self, grant: &Grant) -> u64 {
+        grant.ends_at().saturating_add(self.measure.hold_ms())
     }
 
     /// Why a draw of at least `least` units would not be granted at `now`; `None` where it would. It changes nothing, so
     /// a limit that is reached is told by reading.
     #[must_use]
     pub fn refusal(&self, now: u64, least: u64) -> Option<Drawn> {
-        if now.saturating_add(STANDSTILL_MS) < self.time {
+        if self.is_ahead(now) {
             // The clock has been set right, which only a draw takes note of.
             return None;
         }
         let now = now.max(self.time);
-        let available = self.available(now);
-        if available >= least {
+        let least = least.max(1);
+        let mut free = self.available(now);
+        if free >= least {
             return None;
         }
         if least > self.limit {
             return Some(Drawn::TooLarge);
         }
-        if available.saturating_add(self.outstanding(now)) >= least {
-            let ends = self
-                .grants
-                .values()
-                .filter(|g| g.state == State::Out && now < g.ends_at);
-            let first = ends.map(|grant| grant.ends_at).min().unwrap_or(now);
+        if free.saturating_add(self.outstanding(now)) >= least {
+            let open = self.grants.values().filter(|grant| grant.is_open(now));
+            let first = open.map(Grant::ends_at).min().unwrap_or(now);
             return Some(Drawn::Wait {
-                retry_ms: first - now,
+                retry_ms: first.saturating_sub(now),
             });
         }
-        let spent = self.spent.iter().map(|(until, units)| (*until, *units));
-        let mut counted: Vec<(u64, u64)> = spent
-            .chain(self.unreported())
-            .filter(|(until, _)| now < *until)
-            .collect();
+        let mut counted: Vec<(u64, u64)> = self.expected(now).collect();
         counted.sort_unstable();
-        let mut free = available;
         let enough = counted.into_iter().find(|(_, units)| {
             free = free.saturating_add(*units);
             free >= least
         });
         Some(Drawn::Exhausted {
-            retry_ms: enough.map_or(0, |(until, _)| until - now),
+            retry_ms: enough.map_or(0, |(until, _)| until.saturating_sub(now)),
         })
     }
 
     /// Deducts units and hands them out. The same draw again is answered again and deducts nothing.
     pub fn draw(&mut self, now: u64, draw: &Draw) -> Drawn {
         let now = self.advance(now);
+        if self.over.contains_key(&draw.grant) {
+            return Drawn::Over;
+        }
         if let Some(grant) = self.grants.get(&draw.grant) {
-            if grant.state == State::Returned {
+            if grant.reported {
                 return Drawn::Over;
             }
             let passed = now.saturating_sub(grant.drawn_at);
@@ -283,11 +317,13 @@ impl Ledger {
         if let Some(refusal) = self.refusal(now, least) {
             return refusal;
         }
-        let lease_ms = match self.window.border(now) {
+        let border = self.window.border(now);
+        let lease_ms = match border {
             // One that ended at the border itself would count beyond it.
-            Some(border) => draw
-                .lease_ms
-                .min(lease_within(border.saturating_sub(now + 1))),
+            Some(border) => {
+                let left = border.saturating_sub(now.saturating_add(1));
+                draw.lease_ms.min(lease_within(left))
+            }
             None => draw.lease_ms,
         };
         let units = if lease_ms == 0 {
@@ -297,164 +333,100 @@ impl Ledger {
         };
         let grant = Grant {
             units,
+            returned: 0,
+            spent: 0,
             drawn_at: now,
             lease_ms,
-            ends_at: now.saturating_add(Lengths::new(lease_ms).settle_ms()),
-            state: State::Out,
+            border: border.unwrap_or_default(),
+            reported: false,
         };
         self.grants.insert(draw.grant.clone(), grant);
-        self.settle(now);
         Drawn::Granted { units, lease_ms }
     }
 
-    /// Takes back what was not used of a grant, and says how much that is: nothing where the grant has ended, was given
-    /// back before or is not known. The isolate must not use it any more when it sends this.
-    pub fn give_back(&mut self, now: u64, grant: &str, unused: u64) -> u64 {
+    /// Takes note of what has become of a grant so far: how many of its units will never be used, and how many were, and
+    /// were used beyond them. Both are cumulative, so that it may be said again, late, and out of order. With the first
+    /// report nothing of the grant may be handed to requests any more. Nothing is done where the grant is not known (any
+    /// more).
+    pub fn report(&mut self, now: u64, id: &str, returned: u64, spent: u64) {
         let now = self.advance(now);
-        let Some(grant) = self.grants.get_mut(grant) else {
-            return 0;
+        let Some(mut grant) = self.grants.remove(id) else {
+            return;
         };
-        if grant.state != State::Out {
-            return 0;
+        let until = self.counts_until(&grant, now);
+        let more = spent.saturating_sub(grant.spent);
+        grant.reported = true;
+        grant.returned = grant.returned.max(returned.min(grant.units));
+        grant.spent = grant.spent.saturating_add(more);
+        self.spend(until, more);
+        if grant.held() == 0 {
+            let remembered = now.saturating_add(REMEMBERED_MS);
+            self.over.insert(id.to_owned(), remembered);
+        } else {
+            self.grants.insert(id.to_owned(), grant);
         }
-        grant.state = State::Returned;
-        let unused = unused.min(grant.units);
-        let used = grant.units - unused;
-        self.spend(now, used);
-        unused
     }
 
-    fn spend(&mut self, at: u64, units: u64) {
-        if units > 0 {
-            let until = self.window.counted_until(at);
+    fn spend(&mut self, until: u64, units: u64) {
+        if units > 0 && until > self.time {
             let counted = self.spent.entry(until).or_default();
             *counted = counted.saturating_add(units);
         }
     }
 
-    /// Takes over the time, and returns the ledger's own.
-    fn advance(&mut self, now: u64) -> u64 {
-        if now.saturating_add(STANDSTILL_MS) < self.time {
+    /// Whether its time is so far ahead that the clock must have been set back since.
+    #[must_use]
+    pub fn is_ahead(&self, now: u64) -> bool {
+        now.saturating_add(STANDSTILL_MS) < self.time
+    }
+
+    /// Takes over the time, counts what has ended and forgets what no longer counts. Returns the ledger's own time.
+    pub fn advance(&mut self, now: u64) -> u64 {
+        if self.is_ahead(now) {
             self.move_back(now);
         }
         self.time = self.time.max(now);
-        self.settle(self.time);
-        self.time
-    }
-
-    /// Counts what has ended and forgets what no longer counts.
-    fn settle(&mut self, now: u64) {
+        let now = self.time;
         let mut ended = Vec::new();
-        for grant in self.grants.values_mut() {
-            if grant.state == State::Out && grant.ends_at <= now {
-                grant.state = State::Ended;
-                ended.push((grant.ends_at, grant.units));
+        for (id, grant) in &self.grants {
+            let at = self.hold_until(grant);
+            if at <= now {
+                let until = self.counts_until(grant, at);
+                ended.push((id.clone(), at, until, grant.held()));
             }
         }
-        for (at, units) in ended {
-            self.spend(at, units);
+        for (id, at, until, units) in ended {
+            self.grants.remove(&id);
+            self.over.insert(id, at.saturating_add(REMEMBERED_MS));
+            self.spend(until, units);
         }
-        self.grants.retain(|_, grant| {
-            grant.state == State::Out || now < grant.ends_at.saturating_add(REMEMBERED_MS)
-        });
+        self.over.retain(|_, until| now < *until);
         self.spent = self.spent.split_off(&now.saturating_add(1));
+        now
     }
 
     /// The clock was ahead and has been set right: everything stays as long ago, or as far off, as it was; what a day or
     /// month counts, this one counts.
     fn move_back(&mut self, now: u64) {
-        let by = self.time - now;
+        let by = self.time.saturating_sub(now);
+        let border = self.window.border(now);
         for grant in self.grants.values_mut() {
             grant.drawn_at = grant.drawn_at.saturating_sub(by);
-            grant.ends_at = grant.ends_at.saturating_sub(by);
+            grant.border = border.unwrap_or_default();
         }
-        let border = self.window.border(now);
-        let mut moved = BTreeMap::new();
-        for (until, units) in std::mem::take(&mut self.spent) {
-            let until = border.unwrap_or_else(|| until.saturating_sub(by));
-            let counted: &mut u64 = moved.entry(until).or_default();
-            *counted = counted.saturating_add(units);
+        for until in self.over.values_mut() {
+            *until = until.saturating_sub(by);
         }
-        self.spent = moved;
         self.time = now;
-    }
-}
-
-/// What an isolate holds of a grant.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Allowance {
-    grant: String,
-    left: u64,
-    lease: Lease,
-}
-
-impl Allowance {
-    /// What is left of `units` after the request that asked has taken the `own` that it needed, under a lease of
-    /// `lease_ms` that was asked for at `asked_at` on the isolate's own clock.
-    #[must_use]
-    pub fn new(grant: String, units: u64, own: u64, asked_at: u64, lease_ms: u64) -> Self {
-        Self {
-            grant,
-            left: units.saturating_sub(own),
-            lease: Lease::new(asked_at, lease_ms),
+        for (until, units) in std::mem::take(&mut self.spent) {
+            self.spend(border.unwrap_or_else(|| until.saturating_sub(by)), units);
         }
-    }
-
-    /// The grant's id.
-    #[must_use]
-    pub fn grant(&self) -> &str {
-        &self.grant
-    }
-
-    /// Takes `units` for a request that starts now, if there are as many and the lease holds.
-    #[must_use]
-    pub fn take(&mut self, now: u64, units: u64) -> bool {
-        let enough = self.lease.holds(now) && units <= self.left;
-        if enough {
-            self.left -= units;
-        }
-        enough
-    }
-
-    /// Ends it: the grant's id and what was not used, to be reported with [`Ledger::give_back`].
-    #[must_use]
-    pub fn close(self) -> (String, u64) {
-        (self.grant, self.left)
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::resource::Timestamp;
-
-    fn at(text: &str) -> u64 {
-        Timestamp::parse(text).unwrap().0
-    }
-
-    #[test]
-    fn days_and_months_end_where_the_calendar_says() {
-        let mut months = Vec::new();
-        for year in [1970, 1999, 2000, 2024, 2026, 2100, 2399, 2400] {
-            months.extend((1..=12).map(move |month| (year, month)));
-        }
-        for (year, month) in months {
-            let (next_year, next) = if month == 12 {
-                (year + 1, 1)
-            } else {
-                (year, month + 1)
-            };
-            let border = at(&format!("{next_year:04}-{next:02}-01T00:00:00Z"));
-            let first = at(&format!("{year:04}-{month:02}-01T00:00:00Z"));
-            for inside in [first, first + 13 * DAY_MS + 7, border - 1] {
-                assert_eq!(Window::Month.border(inside), Some(border), "{year}-{month}");
-            }
-        }
-        let noon = at("2026-02-28T12:00:00Z");
-        assert_eq!(Window::Day.border(noon), Some(at("2026-03-01T00:00:00Z")));
-        assert_eq!(Window::Minute.border(noon), None);
-    }
 
     #[test]
     fn a_lease_with_its_margin_ends_within_what_is_left() {

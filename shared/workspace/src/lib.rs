@@ -17,6 +17,7 @@ pub mod minted;
 pub mod name;
 mod otlp;
 pub mod plan;
+pub mod purse;
 pub mod question;
 pub mod resource;
 mod settings;

@@ -30,6 +30,10 @@ mod asking;
 mod engine;
 #[path = "leases/isolate.rs"]
 mod isolate;
+#[path = "leases/ledger.rs"]
+mod ledger;
+#[path = "leases/purse.rs"]
+mod purse;
 #[path = "leases/runs.rs"]
 mod runs;
 #[path = "support/sample.rs"]
@@ -40,6 +44,8 @@ mod schedule;
 mod sqlite;
 #[path = "leases/states.rs"]
 mod states;
+#[path = "leases/watched.rs"]
+mod watched;
 #[path = "leases/world.rs"]
 mod world;
 

@@ -42,8 +42,12 @@ pub(crate) enum Fault {
     OtherSnapshot,
     /// Isolates and writers whose clocks differ by more than the margin: the limit of what is promised.
     TooMuchDrift,
-    /// What is unused of an allowance is given back as often as the message comes.
+    /// What is unused of an allowance is given back twice.
     GiveBackTwice,
+    /// The isolate gives back what its requests hold, too.
+    GiveBackWhatIsHeld,
+    /// The isolate never says what has become of its allowances.
+    ForgetsReports,
     /// The authority keeps its ledger in memory, and a restart loses it.
     RestartForgetsLedger,
     /// The isolate goes on using an allowance after its lease.
@@ -282,7 +286,12 @@ impl HostClock for SimHost {
     }
 
     fn monotonic_ms(&self) -> u64 {
-        self.0.clock.ms(self.0.place.world.now())
+        let us = self.0.place.world.now();
+        match self.0.place.fault {
+            // As if less time had passed than has.
+            Fault::UseAfterLease => self.0.clock.ms(us / 8),
+            _ => self.0.clock.ms(us),
+        }
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
