@@ -1,6 +1,7 @@
 //! One try at one target: the request in the provider's dialect, sent with one key, and the answer out of its answer.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use lockgate_dialects::embed::Embeddings;
@@ -10,13 +11,13 @@ use lockgate_providers::call::Operation;
 use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::Settings;
 use lockgate_workspace::plan::Cause;
-use lockgate_workspace::resource::Tokens;
 
 use crate::Request;
 use crate::account::Account;
 use crate::answer::{self, Asked};
 use crate::count;
 use crate::credential::Credential;
+use crate::estimate::Size;
 use crate::failure::{Failure, Who};
 use crate::limits::Ticket;
 use crate::log::Draft;
@@ -38,8 +39,21 @@ pub(crate) struct Cargo<'a, H: Host> {
     pub(crate) unread: Option<H::Body>,
     /// Whether there was such a body.
     pub(crate) once: bool,
+    /// What the body says of what the request may use, once it was looked at.
+    pub(crate) size: Cell<Option<Size>>,
     /// What the request holds of its key's limits, until its answer has begun.
     pub(crate) ticket: Option<Ticket>,
+    /// Once something was sent: the tokens and micro-USD that it may have used where nobody waits for the answer.
+    pub(crate) sent: Option<(u64, u64)>,
+}
+
+/// A request that is given up before its answer has begun has cost what was sent.
+impl<H: Host> Drop for Cargo<'_, H> {
+    fn drop(&mut self) {
+        if let (Some(ticket), Some((tokens, microusd))) = (self.ticket.take(), self.sent) {
+            ticket.settle(tokens, microusd);
+        }
+    }
 }
 
 impl<H: Host> Cargo<'_, H> {
@@ -172,6 +186,9 @@ pub(crate) async fn attempt<H: Host>(
     };
     if let Some(ticket) = &mut cargo.ticket {
         ticket.sent();
+        let input = terms.input();
+        let cost = terms.rate.map_or(0, |rate| rate.cost(&input));
+        cargo.sent = Some((input.total(), cost));
     }
     let sent = upstream::send(
         host,
@@ -186,6 +203,7 @@ pub(crate) async fn attempt<H: Host>(
         Ok(reply) => reply,
         Err(failure) => {
             // A provider that refuses is owed nothing.
+            cargo.sent = Some((0, 0));
             if let Some(reserved) = reserved {
                 reserved.settle(0);
             }
@@ -213,11 +231,7 @@ async fn reserve<H: Host>(
     let (Some(rate), Some(estimate)) = (terms.rate, terms.estimate) else {
         return Err(Failure::new(unpriced(target), Some(Cause::QuotaExhausted)));
     };
-    let input = Tokens {
-        output: 0,
-        ..estimate
-    };
-    let (most, least) = (rate.cost(&estimate), rate.cost(&input));
+    let (most, least) = (rate.cost(&estimate), rate.cost(&terms.input()));
     let id = draft.request_id();
     wallet::reserve(host, settings, draft.workspace(), id, most, least)
         .await

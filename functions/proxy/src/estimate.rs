@@ -25,39 +25,57 @@ pub(crate) fn of_bytes(bytes: usize) -> u64 {
     bytes.div_ceil(BYTES_A_TOKEN) as u64
 }
 
-/// Estimates a request by its body.
-pub(crate) fn of(surface: Surface, body: &[u8], manifest: &Manifest, model: &str) -> Tokens {
-    let (limits, answers): (&[&[u8]], _) = match surface {
-        // Free of charge; nothing is generated.
-        Surface::CountTokens | Surface::Files | Surface::Batches => {
-            return Tokens {
-                estimated: true,
-                ..Tokens::default()
-            };
+/// What a request's body says of what it may use, at whichever model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    input: u64,
+    /// How much output was asked for at most.
+    limit: Option<u64>,
+    /// How often; 0 where nothing is generated.
+    choices: u64,
+}
+
+impl Size {
+    /// Nothing is used.
+    pub(crate) const NONE: Self = Self {
+        input: 0,
+        limit: None,
+        choices: 0,
+    };
+
+    /// Reads a body.
+    pub(crate) fn read(surface: Surface, body: &[u8]) -> Self {
+        let (limits, answers): (&[&[u8]], _) = match surface {
+            // Free of charge; nothing is generated.
+            Surface::CountTokens | Surface::Files | Surface::Batches => return Self::NONE,
+            Surface::Embeddings | Surface::Moderations => (&[], false),
+            Surface::Chat => (&[b"max_tokens", b"max_completion_tokens"], true),
+            Surface::Completions | Surface::Messages => (&[b"max_tokens"], true),
+            Surface::Responses => (&[b"max_output_tokens"], true),
+            Surface::Images | Surface::Audio => (&[], true),
+        };
+        let found = Found::read(body, limits);
+        let text = of_bytes(body.len() - found.media_bytes);
+        Self {
+            input: text + found.media as u64 * MEDIUM_TOKENS,
+            limit: found.limit,
+            choices: if answers { found.choices } else { 0 },
         }
-        Surface::Embeddings | Surface::Moderations => (&[], false),
-        Surface::Chat => (&[b"max_tokens", b"max_completion_tokens"], true),
-        Surface::Completions | Surface::Messages => (&[b"max_tokens"], true),
-        Surface::Responses => (&[b"max_output_tokens"], true),
-        Surface::Images | Surface::Audio => (&[], true),
-    };
-    let found = Found::read(body, limits);
-    let text = of_bytes(body.len() - found.media_bytes);
-    let media = found.media as u64 * MEDIUM_TOKENS;
-    let of_model = || {
-        let model = manifest.model(model)?;
-        model.max_output.map(u64::from)
-    };
-    let output = found.limit.or_else(of_model).unwrap_or(UNKNOWN_OUTPUT);
-    Tokens {
-        input: text + media,
-        output: if answers {
-            output.saturating_mul(found.choices)
-        } else {
-            0
-        },
-        estimated: true,
-        ..Tokens::default()
+    }
+
+    /// What the request may use at a model.
+    pub(crate) fn at(self, manifest: &Manifest, model: &str) -> Tokens {
+        let of_model = || {
+            let model = manifest.model(model)?;
+            model.max_output.map(u64::from)
+        };
+        let output = self.limit.or_else(of_model).unwrap_or(UNKNOWN_OUTPUT);
+        Tokens {
+            input: self.input,
+            output: output.saturating_mul(self.choices),
+            estimated: true,
+            ..Tokens::default()
+        }
     }
 }
 
@@ -187,6 +205,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    fn of(surface: Surface, body: &[u8], manifest: &Manifest, model: &str) -> Tokens {
+        Size::read(surface, body).at(manifest, model)
+    }
 
     fn openai() -> &'static Manifest {
         lockgate_providers::find("openai").unwrap()

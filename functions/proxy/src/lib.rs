@@ -35,6 +35,7 @@ mod upstream;
 mod usage;
 mod wallet;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -183,7 +184,9 @@ async fn forward<H: Host>(
         payload: payload.as_ref(),
         once: unread.is_some(),
         unread,
+        size: Cell::default(),
         ticket: None,
+        sent: None,
     };
     loop {
         draft.undecided();

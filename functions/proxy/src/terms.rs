@@ -13,7 +13,7 @@ use crate::admission::{self, Caller, Freshness};
 use crate::attempt::{Cargo, unpriced};
 use crate::credential::Credential;
 use crate::endpoint::BodyKind;
-use crate::estimate;
+use crate::estimate::Size;
 use crate::limits::Need;
 use crate::target::{Course, Target, Way};
 
@@ -26,6 +26,16 @@ pub(crate) struct Terms {
     pub(crate) estimate: Option<Tokens>,
     /// How long the provider may take to begin its answer.
     pub(crate) within: Duration,
+}
+
+impl Terms {
+    /// What is used by sending the request alone.
+    pub(crate) fn input(&self) -> Tokens {
+        Tokens {
+            output: 0,
+            ..self.estimate.unwrap_or_default()
+        }
+    }
 }
 
 /// Whether usage has to be known under a key's limits.
@@ -56,8 +66,12 @@ pub(crate) fn need<H: Host>(caller: &Caller, course: &Course<'_>, cargo: &Cargo<
 fn estimated<H: Host>(target: &Target<'_>, cargo: &Cargo<'_, H>) -> Tokens {
     match cargo.payload {
         Some(payload) if target.way != Way::Count => {
-            let surface = cargo.request.call.surface;
-            estimate::of(surface, payload.as_ref(), target.manifest, target.model)
+            let size = cargo
+                .size
+                .get()
+                .unwrap_or_else(|| Size::read(cargo.request.call.surface, payload.as_ref()));
+            cargo.size.set(Some(size));
+            size.at(target.manifest, target.model)
         }
         _ => Tokens::default(),
     }

@@ -119,8 +119,6 @@ pub(crate) struct Translation<H: Host> {
     who: Who,
     voice: Voice,
     translator: StreamTranslator,
-    /// Pieces that came, each with a token at least.
-    pieces: u64,
 }
 
 impl<H: Host> Translation<H> {
@@ -142,7 +140,6 @@ impl<H: Host> Translation<H> {
             who,
             voice: Voice::of(to),
             translator: StreamTranslator::new(frames, decoder, encoder),
-            pieces: 0,
         })
     }
 }
@@ -150,7 +147,6 @@ impl<H: Host> Translation<H> {
 impl<H: Host> Transform for Translation<H> {
     fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Flow {
         self.translator.push(piece, out);
-        self.pieces += 1;
         match self.translator.outcome() {
             // After the provider's end its body is read to the end of HTTP, so that the connection can be used again.
             Outcome::Open | Outcome::Complete => Flow::More,
@@ -198,9 +194,16 @@ impl<H: Host> Transform for Translation<H> {
             let number = self.translator.next_number();
             self.voice.error(&refusal, draft.request_id(), number, out);
         }
-        match self.translator.usage() {
-            Some(used) => account.used(usage::tokens(used)),
-            None => account.delivered(Some(self.pieces)),
+        let deltas = self.translator.deltas();
+        match self.translator.usage().map(usage::tokens) {
+            Some(used) if *self.translator.outcome() == Outcome::Complete => account.used(used),
+            // Some say at the beginning what the input was, and count the output at the end.
+            Some(used) => account.used(Tokens {
+                output: used.output.max(deltas),
+                estimated: true,
+                ..used
+            }),
+            None => account.delivered(Some(deltas)),
         }
     }
 }

@@ -65,6 +65,7 @@ pub struct StreamTranslator {
 struct State {
     outcome: Outcome,
     usage: Option<Usage>,
+    deltas: u64,
 }
 
 impl StreamTranslator {
@@ -82,6 +83,7 @@ impl StreamTranslator {
             state: State {
                 outcome: Outcome::Open,
                 usage: None,
+                deltas: 0,
             },
         }
     }
@@ -146,6 +148,12 @@ impl StreamTranslator {
         self.encoder.next_number()
     }
 
+    /// How many pieces of output came, each of which is a token at least.
+    #[must_use]
+    pub fn deltas(&self) -> u64 {
+        self.state.deltas
+    }
+
     /// What the provider said it cost.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
@@ -165,6 +173,7 @@ impl State {
                 return;
             }
             Event::End => self.outcome = Outcome::Complete,
+            Event::Delta { .. } => self.deltas += 1,
             _ => {}
         }
         encoder.event(event, out);
