@@ -303,7 +303,7 @@ async fn pursue<H: Host>(
         );
         let terms = terms.await.map_err(End::Unready)?;
         if cargo.ticket.is_none() {
-            let need = terms::need(caller, &course, cargo);
+            let need = terms::need(caller, &course, cargo, terms);
             let ticket = limits::admit(host, settings, caller, need).await;
             let ticket = ticket.map_err(End::Refused)?;
             draft.limited(ticket.headers());

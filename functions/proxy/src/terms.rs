@@ -44,11 +44,20 @@ fn metered(caller: &Caller) -> bool {
     identity.limits.tokens_per_minute.is_some() || identity.budget.is_some()
 }
 
-/// What a request needs of its key's limits, whichever of the course's targets it goes to.
-pub(crate) fn need<H: Host>(caller: &Caller, course: &Course<'_>, cargo: &Cargo<'_, H>) -> Need {
+/// What a request needs of its key's limits, whichever of the course's targets it goes to. `terms` are those of the first
+/// try, which may be at the platform's prices.
+pub(crate) fn need<H: Host>(
+    caller: &Caller,
+    course: &Course<'_>,
+    cargo: &Cargo<'_, H>,
+    terms: Terms,
+) -> Need {
     let mut need = Need::default();
     if !metered(caller) {
         return need;
+    }
+    if let (Some(rate), Some(estimate)) = (terms.rate, terms.estimate) {
+        need.microusd = rate.cost(&estimate);
     }
     let prices = &caller.who.snapshot.prices;
     for target in course.targets() {
