@@ -4,16 +4,16 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::access::{agent, role};
 use crate::case::{Case, Env, cases};
 use crate::client::{Call, Reply};
-use crate::configurations::{live, validate};
-use crate::scene::{Scene, Why, at_once, chat, says, secret_of};
+use crate::configurations::validate;
+use crate::scene::{Scene, Why, at_once, chat, document, ready, says, secret_of};
 use crate::script::{Line, Received, Script};
-use crate::tenant::{allow, chat_body, eventually};
+use crate::tenant::{chat_body, eventually};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases!["failover":
@@ -22,44 +22,11 @@ pub(crate) fn cases() -> Vec<Case> {
         missing_keys,
         circuits,
         deadlines,
+        waits_as_asked,
         not_after_the_first_byte,
         streams_fall_back_before_it,
         allow_lists_hold,
     ]
-}
-
-/// Furnishes a workspace with provider keys and configurations; a gateway key for each of those.
-pub(crate) fn ready(
-    scene: &Scene<'_>,
-    provider_keys: &[Value],
-    documents: &[(&str, String)],
-) -> Vec<String> {
-    let mut wanted: Vec<(&str, Value)> = provider_keys
-        .iter()
-        .map(|key| ("provider-keys", key.clone()))
-        .collect();
-    wanted.push(role("anything", &[allow(&["*"])]));
-    scene.make(&wanted);
-    std::thread::scope(|scope| {
-        scope.spawn(|| at_once(documents, |(name, document)| live(scene, name, document)));
-        scene.create("agents", &agent("app", &["anything"]));
-    });
-    at_once(documents, |(name, _)| {
-        scene.gateway_key("app", &json!({"configuration": name}))
-    })
-}
-
-/// A document with these targets and routes, a line each.
-pub(crate) fn document(targets: &[&str], routes: &[&str]) -> String {
-    let mut text = "providers:\n  targets:\n".to_owned();
-    for target in targets {
-        text.push_str(&format!("    - {{ {target} }}\n"));
-    }
-    text.push_str("routes:\n");
-    for route in routes {
-        text.push_str(&format!("  - {{ {route} }}\n"));
-    }
-    text
 }
 
 /// The names of the provider keys that requests went out with, in order; what was recorded is then forgotten.
@@ -316,6 +283,26 @@ fn deadlines(env: &Env) {
     let error = scene.chat(key, "lost").refusal(504, "provider_timeout");
     assert_eq!(models(), ["\"a/mock-silent\"", "\"b/mock-silent\""]);
     says(&error["lockgate"], &["lost", "groq"]);
+}
+
+fn waits_as_asked(env: &Env) {
+    let scene = Scene::new(env.gateway());
+    let document = document(
+        &["id: one, provider: openai, model: mock-limited-1"],
+        &["name: r, match: { models: [r] }, targets: [{ target: one }], fallback: { attempts: 2 }"],
+    );
+    let keys = [scene.key("openai", "main", &json!({}))];
+    let key = &ready(&scene, &keys, &[("c", document)])[0];
+    let reply = scene.chat(key, "r");
+    reply.refusal(429, "provider_rate_limited");
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    let sent = scene.mock.take_requests();
+    assert_eq!(sent.len(), 2);
+    let waited = sent[1].started_at - sent[0].started_at;
+    assert!(
+        waited >= Duration::from_secs(1),
+        "asked again after {waited:?}"
+    );
 }
 
 fn not_after_the_first_byte(env: &Env) {

@@ -11,9 +11,8 @@ use crate::access::{agent, deny, role};
 use crate::case::{Case, Env, cases};
 use crate::client::{Call, Reply};
 use crate::configurations::live;
-use crate::failover::document;
 use crate::gateway::Gateway;
-use crate::scene::{Scene, pooled, text};
+use crate::scene::{Scene, document, pooled, text};
 use crate::tenant::{MARK, allow, chat_body, eventually};
 use crate::wallets::{audited, kinds, ledger, settled, wallet};
 
@@ -268,14 +267,18 @@ fn not_ready_reserves_nothing(env: &Env) {
             "id: none, provider: cohere, model: command-r, credential: managed",
             "id: unpriced, provider: xai, model: mock-model-unpriced, credential: managed",
             "id: house, provider: xai, model: mock-model, credential: managed",
+            "id: refused, provider: xai, model: mock-status-500, credential: managed",
         ],
         &[
             "name: none, match: { models: [none] }, targets: [{ target: none }]",
             "name: unpriced, match: { models: [unpriced] }, targets: [{ target: unpriced }]",
             "name: r, match: { models: [r] }, targets: [{ target: house }]",
+            "name: refused, match: { models: [refused] }, targets: [{ target: refused }]",
         ],
     );
-    price(scene.gateway, "xai", "mock-model", 1, 1);
+    for model in ["mock-model", "mock-status-500"] {
+        price(scene.gateway, "xai", model, 1, 1);
+    }
     let key = ready(&scene, &[], 1_000_000, &document);
     scene.create(
         "roles",
@@ -291,12 +294,10 @@ fn not_ready_reserves_nothing(env: &Env) {
     assert!(house.requests().is_empty());
     ask(&scene, &key, 0, &body("r")).expect(200);
     assert_eq!(settled(&scene), INPUT + OUTPUT);
-    // Nor does a try that the provider refuses cost anything.
-    let refused = house.requests().len();
-    price(scene.gateway, "xai", "mock-model-unpriced", 1, 1);
-    ask(&scene, &key, 0, &body("unpriced")).expect(200);
-    assert_eq!(house.requests().len(), refused + 1);
-    assert_eq!(settled(&scene), 2 * (INPUT + OUTPUT));
+    // A try that the provider refuses costs nothing.
+    ask(&scene, &key, 0, &body("refused")).refusal(502, "provider_error");
+    assert_eq!(house.requests().len(), 2);
+    assert_eq!(settled(&scene), INPUT + OUTPUT);
 }
 
 fn a_client_that_leaves_pays(env: &Env) {

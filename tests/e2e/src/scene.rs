@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mock_provider::MockProvider;
 use serde_json::{Value, json};
 
+use crate::access::{agent, role};
 use crate::client::{Call, Reply};
+use crate::configurations::live;
 use crate::gateway::Gateway;
-use crate::tenant::{MARK, chat_body};
+use crate::tenant::{MARK, allow, chat_body};
 
 /// A workspace with a mock provider, to which all its keys point.
 pub(crate) struct Scene<'a> {
@@ -198,6 +200,40 @@ pub(crate) fn pooled<T: Sync, R: Send>(
 fn pick<'a, T>(all: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
     Some((at, all.get(at)?))
+}
+
+/// Furnishes a workspace with provider keys and configurations; a gateway key for each of those.
+pub(crate) fn ready(
+    scene: &Scene<'_>,
+    provider_keys: &[Value],
+    documents: &[(&str, String)],
+) -> Vec<String> {
+    let mut wanted: Vec<(&str, Value)> = provider_keys
+        .iter()
+        .map(|key| ("provider-keys", key.clone()))
+        .collect();
+    wanted.push(role("anything", &[allow(&["*"])]));
+    scene.make(&wanted);
+    std::thread::scope(|scope| {
+        scope.spawn(|| at_once(documents, |(name, document)| live(scene, name, document)));
+        scene.create("agents", &agent("app", &["anything"]));
+    });
+    at_once(documents, |(name, _)| {
+        scene.gateway_key("app", &json!({"configuration": name}))
+    })
+}
+
+/// A document with these targets and routes, a line each.
+pub(crate) fn document(targets: &[&str], routes: &[&str]) -> String {
+    let mut text = "providers:\n  targets:\n".to_owned();
+    for target in targets {
+        text.push_str(&format!("    - {{ {target} }}\n"));
+    }
+    text.push_str("routes:\n");
+    for route in routes {
+        text.push_str(&format!("  - {{ {route} }}\n"));
+    }
+    text
 }
 
 /// A text that must be there.

@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Env, cases};
 use crate::client::Reply;
-use crate::failover::{document, ready};
 use crate::gateway::Engine;
-use crate::scene::{Scene, chat, pooled};
+use crate::scene::{Scene, chat, document, pooled, ready};
 use crate::script::{Line, Received, Script};
 use crate::tenant::eventually;
 
