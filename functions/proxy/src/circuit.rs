@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 
 use lockgate_host::Host;
 use lockgate_routing::circuit::{Circuits, Endpoint};
-use lockgate_routing::{Failed, Tries, ready};
+use lockgate_routing::{Failed, Pays, Tries, pays};
 use lockgate_workspace::plan::{Cause, CredentialKind};
 use lockgate_workspace::question::Options;
 use lockgate_workspace::snapshot::KeyPointer;
@@ -94,20 +94,16 @@ fn why(
     let others = Tries::new(route, Vec::new(), now).takes_other_keys(Cause::RateLimit);
     let resting = |key: &KeyPointer| CIRCUITS.with_borrow_mut(|circuits| circuits.rests(key, now));
     let passed = |key: &KeyPointer| rejected(key) || others && resting(key).is_some();
-    let key = if target.credential() == CredentialKind::Managed {
-        None
-    } else {
-        match ready(who, target, passed) {
-            // A key that is passed comes only where there is no other.
-            Ok(ready) if rejected(ready.key) => return Some(Cause::KeyRejected),
-            Ok(ready) => match resting(ready.key) {
-                Some(cause) => return Some(cause),
-                None => Some(&**ready.key),
-            },
-            Err(not_ready) if not_ready.leaves_to_platform(target) => None,
-            // That is found out soon enough.
-            Err(_) => return None,
-        }
+    // A key that is passed comes only where there is no other.
+    let key = match pays(who, None, target, passed) {
+        Pays::Ready(ready) if rejected(ready.key) => return Some(Cause::KeyRejected),
+        Pays::Ready(ready) => match resting(ready.key) {
+            Some(cause) => return Some(cause),
+            None => Some(&**ready.key),
+        },
+        Pays::AskPlatform => None,
+        // That is found out soon enough.
+        Pays::NotReady(_) => return None,
     };
     let address = address(target, key)?;
     let to = endpoint(target, &address);

@@ -179,6 +179,15 @@ fn without_a_word_of_how_long_it_rests_twice_as_long_each_time() {
     circuits.worked(HERE, &one);
     circuits.failed(HERE, &one, &limited(None), now);
     assert_eq!(circuits.rests(&one, now + REST_MS), None);
+    // A success that comes while it rests does not end that, and is not forgotten after it.
+    now += REST_MS;
+    circuits.failed(HERE, &one, &limited(None), now);
+    circuits.worked(HERE, &one);
+    assert!(circuits.rests(&one, now).is_some());
+    now += 2 * REST_MS;
+    assert_eq!(circuits.rests(&one, now), None);
+    circuits.failed(HERE, &one, &limited(None), now);
+    assert_eq!(circuits.rests(&one, now + REST_MS), None);
 }
 
 #[test]
