@@ -8,7 +8,7 @@ use lockgate_dialects::embed::Embeddings;
 use lockgate_host::{Answer, AnswerBody, Host, Method, OutboundBody};
 use lockgate_providers::Surface;
 use lockgate_providers::call::Operation;
-use lockgate_refusal::{Code, Refusal};
+use lockgate_refusal::Code;
 use lockgate_workspace::Settings;
 use lockgate_workspace::plan::Cause;
 
@@ -229,7 +229,10 @@ async fn reserve<H: Host>(
     draft: &Draft,
 ) -> Result<Reserved<H>, Failure> {
     let (Some(rate), Some(estimate)) = (terms.rate, terms.estimate) else {
-        return Err(Failure::new(unpriced(target), Some(Cause::QuotaExhausted)));
+        return Err(Failure::new(
+            lockgate_routing::unpriced(target),
+            Some(Cause::QuotaExhausted),
+        ));
     };
     let (most, least) = (rate.cost(&estimate), rate.cost(&terms.input()));
     let id = draft.request_id();
@@ -241,30 +244,6 @@ async fn reserve<H: Host>(
             refusal.route = target.route.map(str::to_owned);
             Failure::new(refusal, poor.then_some(Cause::QuotaExhausted))
         })
-}
-
-/// What a model costs has to be known, and is not.
-pub(crate) fn unpriced(target: &Target<'_>) -> Refusal {
-    let manifest = target.manifest;
-    let what = if target.model.is_empty() {
-        "calls of this kind".to_owned()
-    } else {
-        format!("model `{}`", target.model)
-    };
-    let mut refusal = Refusal::new(
-        Code::PRICE_UNKNOWN,
-        format!(
-            "What {what} of {} costs is not known, and this request is paid for out of a budget or wallet.",
-            manifest.title
-        ),
-    )
-    .provider(manifest.slug)
-    .remedy(format!(
-        "Set its price with PUT /api/prices/{}/{{model}}, or use a model whose price is known.",
-        manifest.slug
-    ));
-    refusal.route = target.route.map(str::to_owned);
-    refusal
 }
 
 /// The answer to a request for a count of tokens, which no provider is asked for.

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use lockgate_host::{Host, Secret};
 use lockgate_refusal::{Code, Refusal};
-use lockgate_routing::{NotReady, Ready};
-use lockgate_workspace::plan::CredentialKind;
+use lockgate_routing::{Pays, Ready};
 use lockgate_workspace::snapshot::{KeyPointer, SealedPointer};
-use lockgate_workspace::{PLATFORM_WORKSPACE, Settings, UnsealError};
+use lockgate_workspace::{AskError, PLATFORM_WORKSPACE, Settings, UnsealError};
 
 use crate::admission::{self, Caller, Freshness};
 use crate::log::Draft;
@@ -69,9 +68,8 @@ impl Credential {
     }
 }
 
-/// Chooses the key for a target: the workspace's own ([`lockgate_routing::ready`]), or where the target is paid for by the
-/// platform, or has no key of the workspace's own and takes either, the platform's ([`lockgate_routing::managed`]). Its
-/// secret is unsealed. Keys that are `passed` are taken only where there is no other.
+/// Chooses the key for a target ([`lockgate_routing::pays`]) and unseals its secret. Keys that are `passed` are taken only
+/// where there is no other.
 pub(crate) async fn choose<H: Host>(
     host: &H,
     settings: &Settings,
@@ -81,37 +79,26 @@ pub(crate) async fn choose<H: Host>(
     draft: &Draft,
 ) -> Result<Credential, Unusable> {
     let who = &*caller.who;
-    let not_ready = match target.credential() {
-        CredentialKind::Managed => None,
-        _ => match lockgate_routing::ready(who, target, passed) {
-            Ok(ready) => return take(host, settings, who, ready, draft).await,
-            Err(not_ready) => Some(not_ready),
-        },
-    };
-    let refused = |not_ready: &NotReady<'_>| {
-        draft.not_ready(not_ready);
-        Unusable::NotReady(lockgate_routing::refusal(who, target, not_ready))
-    };
-    match not_ready {
-        Some(not_ready) if !not_ready.leaves_to_platform(target) => {
-            return Err(refused(&not_ready));
-        }
-        _ => {}
+    let mut pays = lockgate_routing::pays(who, None, target, passed);
+    let platform;
+    if matches!(pays, Pays::AskPlatform) {
+        let freshness = if caller.fresh {
+            Freshness::Asked
+        } else {
+            Freshness::Leased
+        };
+        platform = admission::platform(host, settings, freshness).await?;
+        pays = lockgate_routing::pays(who, Some(&platform), target, passed);
     }
-    let freshness = if caller.fresh {
-        Freshness::Asked
-    } else {
-        Freshness::Leased
-    };
-    let platform = admission::platform(host, settings, freshness).await?;
-    match (
-        lockgate_routing::managed(who, &platform, target, passed),
-        not_ready,
-    ) {
-        (Ok(ready), _) => take(host, settings, who, ready, draft).await,
-        // That the workspace could bring a key is what helps.
-        (Err(_), Some(own)) => Err(refused(&own)),
-        (Err(managed), None) => Err(refused(&managed)),
+    match pays {
+        Pays::Ready(ready) => take(host, settings, who, ready, draft).await,
+        Pays::NotReady(not_ready) => {
+            draft.not_ready(&not_ready);
+            let refusal = lockgate_routing::refusal(who, target, &not_ready);
+            Err(Unusable::NotReady(refusal))
+        }
+        // It has answered.
+        Pays::AskPlatform => Err(Unusable::Refused(AskError::Mismatch.into())),
     }
 }
 

@@ -284,7 +284,9 @@ async fn pursue<H: Host>(
             Err(Unusable::Moved) => return Err(End::Unready(being_replaced())),
             Err(Unusable::Refused(refusal)) => return Err(End::Refused(refusal)),
             Err(Unusable::NotReady(refusal)) => {
-                tries.failed(Failed::UNREADY, host.monotonic_ms(), chance(host));
+                spent.clear();
+                let failed = pending.take().unwrap_or(Failed::UNREADY);
+                tries.failed(failed, host.monotonic_ms(), chance(host));
                 // What a provider has said goes before what is missing.
                 if !matches!(last, Some(End::Refused(_))) {
                     last = Some(End::Unready(refusal));
@@ -310,6 +312,7 @@ async fn pursue<H: Host>(
             cargo.ticket = Some(ticket);
         }
         tries.sent();
+        let before = draft.attempts();
         let made = attempt(host, settings, cargo, &target, &credential, terms, draft);
         let failure = match made.await {
             Ok(answer) => {
@@ -322,16 +325,18 @@ async fn pursue<H: Host>(
             refusal,
             mut failed,
         } = failure;
-        draft.failed(refusal.code.text);
-        circuit::failed(host, &target, &credential.key, &failed);
+        // What failed before it was sent, such as for want of money, is neither the provider's fault nor its key's.
+        let sent = draft.attempts() > before;
+        if sent {
+            draft.failed(refusal.code.text);
+            circuit::failed(host, &target, &credential.key, &failed);
+        }
         last = Some(End::Refused(refusal));
         if cargo.is_gone() {
             failed.cause = None;
         }
-        if failed
-            .cause
-            .is_some_and(|cause| tries.takes_other_keys(cause))
-        {
+        let other_key = |cause| sent && tries.takes_other_keys(cause);
+        if failed.cause.is_some_and(other_key) {
             spent.push(credential.key.id.clone());
             pending = Some(failed);
         } else {

@@ -10,7 +10,7 @@ use lockgate_workspace::Settings;
 use lockgate_workspace::resource::Tokens;
 
 use crate::admission::{self, Caller, Freshness};
-use crate::attempt::{Cargo, unpriced};
+use crate::attempt::Cargo;
 use crate::credential::Credential;
 use crate::endpoint::BodyKind;
 use crate::estimate::Size;
@@ -148,7 +148,7 @@ pub(crate) async fn terms<H: Host>(
         output: 0,
     };
     match rate {
-        None if paid && !free => Err(unpriced(target)),
+        None if paid && !free => Err(lockgate_routing::unpriced(target)),
         None if paid => Ok(Terms {
             rate: Some(nothing),
             estimate: Some(Tokens::default()),

@@ -73,8 +73,8 @@ pub struct Fallback {
     /// So many tries at most; where absent, each target once (and each key, where [`KeysTried::All`]). More than there
     /// are targets go round again, after a pause.
     pub attempts: Option<u32>,
-    /// Milliseconds that all tries have together, up to the head of an answer; where absent, as long as a provider may
-    /// take for one.
+    /// Milliseconds that all tries have together, up to the head of an answer; where absent, each has as long as a provider
+    /// may take for one.
     pub deadline_ms: Option<u64>,
 }
 
