@@ -32,29 +32,35 @@ pub(crate) fn ordered() {
 }
 
 /// A try has failed.
-pub(crate) fn failed<H: Host>(host: &H, target: &Target<'_>, key: &KeyPointer, failed: &Failed) {
-    note(target, key, failed, host.monotonic_ms());
+pub(crate) fn failed<H: Host>(
+    host: &H,
+    workspace: &str,
+    target: &Target<'_>,
+    key: &KeyPointer,
+    failed: &Failed,
+) {
+    note(workspace, target, key, failed, host.monotonic_ms());
 }
 
-fn note(target: &Target<'_>, key: &KeyPointer, failed: &Failed, now: u64) {
+fn note(workspace: &str, target: &Target<'_>, key: &KeyPointer, failed: &Failed, now: u64) {
     let managed = target.credential() == CredentialKind::Managed;
     if managed && failed.cause == Some(Cause::QuotaExhausted) {
         // It may be this workspace's wallet, which says nothing of the platform's key to others.
         return;
     }
-    if let Some(address) = address(target, Some(key)) {
+    if let Some(address) = address(workspace, target, Some(key)) {
         let to = endpoint(target, &address);
         CIRCUITS.with_borrow_mut(|circuits| circuits.failed(to, key, failed, now));
     }
 }
 
 /// A try has worked.
-pub(crate) fn worked(target: &Target<'_>, key: &KeyPointer) {
+pub(crate) fn worked(workspace: &str, target: &Target<'_>, key: &KeyPointer) {
     // A count is made here, and no provider is asked.
     if target.way == Way::Count || is_clear(target) {
         return;
     }
-    if let Some(address) = address(target, Some(key)) {
+    if let Some(address) = address(workspace, target, Some(key)) {
         let to = endpoint(target, &address);
         CIRCUITS.with_borrow_mut(|circuits| circuits.worked(to, key));
     }
@@ -105,7 +111,7 @@ fn why(
         // That is found out soon enough.
         Pays::NotReady(_) => return None,
     };
-    let address = address(target, key)?;
+    let address = address(&who.snapshot.workspace, target, key)?;
     let to = endpoint(target, &address);
     CIRCUITS.with_borrow_mut(|circuits| circuits.open(to, now, FIRST.get()))
 }
@@ -130,14 +136,18 @@ fn endpoint<'a>(target: &Target<'_>, address: &'a str) -> Endpoint<'a> {
     }
 }
 
-/// Where a key's requests for a target go; without one of the workspace's own, where the platform's go.
-fn address<'a>(target: &Target<'_>, key: Option<&'a KeyPointer>) -> Option<Cow<'a, str>> {
+/// Where a key's requests for a target go; without one of the workspace's own, where the platform's go. What one workspace
+/// meets there is not held against it by another: its deadlines are its own.
+fn address(workspace: &str, target: &Target<'_>, key: Option<&KeyPointer>) -> Option<String> {
     let manifest = target.manifest;
-    match key {
-        _ if target.credential() == CredentialKind::Managed => Some(Cow::Borrowed(PLATFORM)),
-        Some(key) => lockgate_providers::base(manifest, key.base_url.as_deref(), &key.options).ok(),
-        None => lockgate_providers::base(manifest, None, &Options::new()).ok(),
-    }
+    let base = match key {
+        _ if target.credential() == CredentialKind::Managed => Cow::Borrowed(PLATFORM),
+        Some(key) => {
+            lockgate_providers::base(manifest, key.base_url.as_deref(), &key.options).ok()?
+        }
+        None => lockgate_providers::base(manifest, None, &Options::new()).ok()?,
+    };
+    Some(format!("{workspace} {base}"))
 }
 
 #[cfg(test)]
@@ -282,7 +292,7 @@ mod tests {
         CIRCUITS.take();
         let target = course(caller).at(0, place).unwrap();
         for _ in 0..FAILURES {
-            note(&target, key, &by(Cause::ServerError), 0);
+            note("ws_1", &target, key, &by(Cause::ServerError), 0);
         }
     }
 
@@ -332,7 +342,11 @@ mod tests {
         assert_eq!(out_at(&caller, 0, OPEN_MS), Some(Cause::ServerError));
         ordered();
         assert_eq!(out_at(&caller, 0, OPEN_MS + PROBE_MS), None);
-        worked(&course(&caller).at(0, 0).unwrap(), &key("openai", "a"));
+        worked(
+            "ws_1",
+            &course(&caller).at(0, 0).unwrap(),
+            &key("openai", "a"),
+        );
         assert_eq!(out_at(&caller, 0, OPEN_MS + PROBE_MS), None);
         assert!(CIRCUITS.take().is_clear("openai"));
     }
@@ -354,9 +368,9 @@ mod tests {
                 cause: Some(Cause::RateLimit),
                 retry_after_ms: Some(60_000),
             };
-            note(&target, &key("openai", "a"), &asked, 0);
+            note("ws_1", &target, &key("openai", "a"), &asked, 0);
             assert_eq!(out_at(&caller, 0, 1), first, "{tried:?}");
-            note(&target, &key("openai", "b"), &asked, 1);
+            note("ws_1", &target, &key("openai", "b"), &asked, 1);
             assert_eq!(out_at(&caller, 0, 1), both, "{tried:?}");
             // It is none of the platform's keys.
             assert_eq!(out_at(&caller, 2, 1), None);
@@ -377,11 +391,23 @@ mod tests {
     }
 
     #[test]
+    fn what_one_workspace_meets_is_not_held_against_another() {
+        let caller = caller(KeysTried::One);
+        let target = course(&caller).at(0, 0).unwrap();
+        let (mine, theirs) = (
+            address("ws_1", &target, None).unwrap(),
+            address("ws_2", &target, None).unwrap(),
+        );
+        assert_ne!(mine, theirs);
+    }
+
+    #[test]
     fn an_empty_wallet_says_nothing_of_the_platforms_key() {
         CIRCUITS.take();
         let caller = caller(KeysTried::All);
         let target = course(&caller).at(0, 2).unwrap();
         note(
+            "ws_1",
             &target,
             &key("openai", "of the platform"),
             &by(Cause::QuotaExhausted),

@@ -316,7 +316,7 @@ async fn pursue<H: Host>(
         let made = attempt(host, settings, cargo, &target, &credential, terms, draft);
         let failure = match made.await {
             Ok(answer) => {
-                circuit::worked(&target, &credential.key);
+                circuit::worked(draft.workspace(), &target, &credential.key);
                 return Ok(answer);
             }
             Err(failure) => failure,
@@ -329,7 +329,7 @@ async fn pursue<H: Host>(
         let sent = draft.attempts() > before;
         if sent {
             draft.failed(refusal.code.text);
-            circuit::failed(host, &target, &credential.key, &failed);
+            circuit::failed(host, draft.workspace(), &target, &credential.key, &failed);
         }
         last = Some(End::Refused(refusal));
         if cargo.is_gone() {
