@@ -1,5 +1,5 @@
-// Bodies that the engine has to do with: uploads and answers read whole, refused uploads read out, and streams that are
-// followed or rewritten on their way to the client.
+// Bodies that the engine has to do with: uploads and answers read whole, refused uploads read out, and bodies that are
+// watched, followed or rewritten on their way to the client.
 
 /** Bodies that are neither short nor of known length are read in pieces of this size. */
 const PIECE = 65536;
@@ -8,7 +8,10 @@ const PIECE = 65536;
 const BURST_MS = 2;
 const BURST_PIECES = 4;
 
-/** How often a body that is followed is looked at. */
+/** A followed body of at most so many bytes is read whole, where its length is known. */
+const MOST_WHOLE = 131072;
+
+/** How often a watched body is looked at. */
 const LOOK_MS = 250;
 
 /** How long a body's branch may go on after the body could not be passed, before that is taken to be the client's doing. */
@@ -19,7 +22,7 @@ const MOST_DOUBT_MS = 1000;
 const DRAIN_BYTES = 64 << 20;
 const DRAIN_MS = 5000;
 
-/** How a followed body ended; the numbers are those of `ended` in `answer.rs`. */
+/** How a body ended; the numbers are those of `ended` in `answer.rs`. */
 const COMPLETE = 0;
 const BROKEN = 1;
 const IDLE = 2;
@@ -27,6 +30,9 @@ const CLIENT_LEFT = 3;
 
 /** What is left of a call into Rust that panicked. */
 const PANICKED = { out: undefined };
+
+/** In the place of last words: what the client got is not all, and must not be taken for it. */
+const LOST = Symbol("lost");
 
 /** Under this a provider's `Response` has the controller that ends it. */
 const ABORT = Symbol("abort");
@@ -100,8 +106,109 @@ async function readWhole(source, limit, idleMs) {
   return whole;
 }
 
+/** The first and last bytes of a body that is not kept, as many as Rust wants to see. */
+class Ends {
+  head = new Uint8Array(0);
+  tail = this.head;
+  total = 0;
+
+  /** Takes note of a piece, of which nothing is referred to afterwards. */
+  push(piece) {
+    const missing = names.first - this.head.length;
+    if (missing > 0) this.head = joined(this.head, piece.subarray(0, missing));
+    this.tail =
+      piece.length >= names.last
+        ? piece.slice(-names.last)
+        : joined(this.tail.subarray(Math.max(0, this.tail.length + piece.length - names.last)), piece);
+    this.total += piece.length;
+  }
+
+  /** The ends of a body that is at hand. */
+  static of(whole) {
+    return { head: whole.subarray(0, names.first), tail: whole.subarray(-names.last), total: whole.length };
+  }
+}
+
+function joined(before, after) {
+  const both = new Uint8Array(before.length + after.length);
+  both.set(before);
+  both.set(after, before.length);
+  return both;
+}
+
+/** Tells a watcher how its body ended; returns its last words. */
+function told(instance, watcher, { head, tail, total }, how, detail) {
+  return guarded(instance, undefined, () =>
+    instance.exports.ended(watcher, head, tail, total, how, how === BROKEN ? detail : ""),
+  );
+}
+
 /**
- * Follows a body while it passes to the client, and tells Rust how it ended. The runtime passes the body itself, which
+ * Passes a body on as it is and tells Rust what its ends were. `respond` is given what is to be the answer's body.
+ *
+ * A read is what costs here, since each waits for the runtime once more. So a body that is known to be short is read in
+ * one go, and the head of the answer waits for it; the others are pumped (docs/decisions/0012).
+ */
+async function follow(instance, source, watcher, idleMs, respond) {
+  if (source.body === null) {
+    respond(null);
+    return told(instance, watcher, new Ends(), COMPLETE, "");
+  }
+  const length = announced(source);
+  if (length <= MOST_WHOLE) return followWhole(instance, source, length, watcher, idleMs, respond);
+
+  const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
+  respond(readable);
+  const ends = new Ends();
+  const each = (piece) => {
+    ends.push(piece);
+    return piece;
+  };
+  await pump(source, writable, idleMs, each, (how, detail) => {
+    told(instance, watcher, ends, how, detail);
+    return how === COMPLETE ? undefined : LOST;
+  });
+}
+
+async function followWhole(instance, source, length, watcher, idleMs, respond) {
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    source[ABORT].abort();
+  }, idleMs);
+  let whole;
+  let detail = "";
+  try {
+    whole = new Uint8Array(await source.arrayBuffer());
+  } catch (error) {
+    detail = String(error?.message ?? error);
+  }
+  clearTimeout(timer);
+  if (whole !== undefined) {
+    // An answer to HEAD says a length and has nothing.
+    respond(whole.length === 0 ? null : whole);
+    return told(instance, watcher, Ends.of(whole), COMPLETE, "");
+  }
+  const { readable, writable } = new FixedLengthStream(length);
+  respond(readable);
+  told(instance, watcher, new Ends(), late ? IDLE : BROKEN, detail);
+  return lose(writable.getWriter()).catch(() => {});
+}
+
+/** Breaks the client's connection off, once the head of the answer has gone. */
+async function lose(writer) {
+  await scheduler.wait(1);
+  await writer.abort(new Error("the rest of the answer is lost"));
+}
+
+/** How many bytes the body will have; `undefined` where that is not known, as with one that the runtime decompresses. */
+function announced(source) {
+  const length = source.headers.get("content-length");
+  return length === null || source.headers.get("content-encoding") !== null ? undefined : Number(length);
+}
+
+/**
+ * Watches a body while it passes to the client, and tells Rust how it ended. The runtime passes the body itself, which
  * costs a fifth of reading and writing it here; `preventAbort` and `preventClose` leave the client's side open, so that
  * last words can be said. What passes is looked at on a branch beside it, in large pieces and not for every event. That
  * branch is read seldom, because a read of an empty branch pulls from the provider: at most one piece each time, so that
@@ -109,7 +216,7 @@ async function readWhole(source, limit, idleMs) {
  *
  * `preventAbort` is kept by workerd of 2026-11 (that of 2026-04 put the client's side in error all the same).
  */
-async function follow(instance, source, writable, watch, idleMs) {
+async function watch(instance, source, writable, watcher, idleMs) {
   const [through, aside] = source.body.tee();
   let passed = false;
   let how = COMPLETE;
@@ -137,8 +244,7 @@ async function follow(instance, source, writable, watch, idleMs) {
     hurry();
   });
 
-  let tail = new Uint8Array(0);
-  let total = 0;
+  const ends = new Ends();
   const seeing = (async () => {
     const reader = aside.getReader({ mode: "byob" });
     let buffer = new ArrayBuffer(PIECE);
@@ -159,8 +265,7 @@ async function follow(instance, source, writable, watch, idleMs) {
         }, idleMs);
         const { value, done } = await reader.read(new Uint8Array(buffer)).finally(() => clearTimeout(timer));
         if (done) return true;
-        total += value.length;
-        tail = lastBytes(tail, value);
+        ends.push(value);
         buffer = value.buffer;
         full = value.length === PIECE;
         if (full) lastFull = Date.now();
@@ -173,9 +278,7 @@ async function follow(instance, source, writable, watch, idleMs) {
   clearInterval(doubt);
   if (whole && how === BROKEN) how = CLIENT_LEFT;
 
-  const words = guarded(instance, undefined, () =>
-    instance.exports.ended(watch, tail, total, how, how === BROKEN ? detail : ""),
-  );
+  const words = told(instance, watcher, ends, how, detail);
   try {
     const writer = writable.getWriter();
     if (words !== undefined && how !== CLIENT_LEFT) await writer.write(words);
@@ -256,13 +359,13 @@ class Pieces {
 }
 
 /**
- * Passes to the client what Rust makes of a body: one crossing and one write for a piece, however many events are in it. A
- * piece is read only when the client has taken what the one before it became.
+ * Passes to the client what `each` makes of a body's pieces, which is `undefined` once it has enough. A piece is read only
+ * when the client has taken what the one before it became. `ended` is told how it ended and says the last words.
  *
  * workerd tells of a client that left when something is written to it, and not before: while the provider is silent the
  * idle timeout is what ends its request.
  */
-async function rewrite(instance, source, writable, transform, idleMs) {
+async function pump(source, writable, idleMs, each, ended) {
   const pieces = new Pieces(source.body);
   const writer = writable.getWriter();
   let how = COMPLETE;
@@ -280,9 +383,6 @@ async function rewrite(instance, source, writable, transform, idleMs) {
   }, idleMs / 4);
   writer.closed.catch(() => giveUp(CLIENT_LEFT));
 
-  // Wrapped, since `undefined` is Rust's word for "enough" as well as what is left of a panic.
-  const ask = (call) => guarded(instance, undefined, () => ({ out: call() })) ?? PANICKED;
-  let made;
   try {
     for (;;) {
       looks = 0;
@@ -290,12 +390,12 @@ async function rewrite(instance, source, writable, transform, idleMs) {
       const piece = await pieces.next();
       waiting = false;
       if (piece === undefined) break;
-      made = ask(() => instance.exports.transform(transform, piece));
-      if (made.out === undefined) {
+      const out = each(piece);
+      if (out === undefined) {
         source[ABORT].abort();
         break;
       }
-      if (made.out.length > 0) await writer.write(made.out).catch(() => giveUp(CLIENT_LEFT));
+      if (out.length > 0) await writer.write(out).catch(() => giveUp(CLIENT_LEFT));
     }
   } catch (error) {
     if (how === COMPLETE) how = BROKEN;
@@ -303,25 +403,29 @@ async function rewrite(instance, source, writable, transform, idleMs) {
   }
   clearInterval(watchdog);
 
-  if (made !== PANICKED) {
-    made = ask(() => instance.exports.transformed(transform, how, how === BROKEN ? detail : ""));
-  }
+  const words = ended(how, detail);
   try {
-    // A client that got less than all must not take it for all.
-    if (made === PANICKED) return await writer.abort(new Error("the rest of the answer is lost"));
-    if (made.out?.length > 0 && how !== CLIENT_LEFT) await writer.write(made.out);
+    if (words === LOST) return await lose(writer);
+    if (words?.length > 0 && how !== CLIENT_LEFT) await writer.write(words);
     await writer.close();
   } catch {
     // The client has gone; nobody is left to tell.
   }
 }
 
-/** The last bytes, as many as Rust wants to see, of `before` followed by `piece`; a copy. */
-function lastBytes(before, piece) {
-  if (piece.length >= names.tail) return piece.slice(-names.tail);
-  const kept = before.subarray(Math.max(0, before.length + piece.length - names.tail));
-  const joined = new Uint8Array(kept.length + piece.length);
-  joined.set(kept);
-  joined.set(piece, kept.length);
-  return joined;
+/** Passes to the client what Rust makes of a body: one crossing and one write for a piece, however many events are in it. */
+function rewrite(instance, source, writable, transform, idleMs) {
+  // Wrapped, since `undefined` is Rust's word for "enough" as well as what is left of a panic.
+  const ask = (call) => guarded(instance, undefined, () => ({ out: call() })) ?? PANICKED;
+  let made;
+  const each = (piece) => {
+    made = ask(() => instance.exports.transform(transform, piece));
+    return made.out;
+  };
+  return pump(source, writable, idleMs, each, (how, detail) => {
+    if (made !== PANICKED) {
+      made = ask(() => instance.exports.transformed(transform, how, how === BROKEN ? detail : ""));
+    }
+    return made === PANICKED ? LOST : made.out;
+  });
 }

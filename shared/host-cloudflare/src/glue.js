@@ -8,7 +8,7 @@
 // `scripts/bundle` joins this file with body.js, sql.js, the entry and what wasm-bindgen wrote (`instantiate`) into one module.
 
 /** What Rust asked to know of itself; see `configure`. */
-const names = { head: [], withheld: [], tail: 0 };
+const names = { head: [], withheld: [], first: 0, last: 0 };
 
 /** A request with more headers is refused, as by the native engine. */
 const MOST_HEADERS = 100;
@@ -108,6 +108,12 @@ function authority(storage, question) {
   return begin(instance, (id) => instance.exports.authority(id, storage, question));
 }
 
+/** Does what is due, for as long as `ctx` allows. */
+function due(env, ctx) {
+  const instance = usable();
+  return begin(instance, (id) => instance.exports.due(id, env, ctx));
+}
+
 /** Calls `name` and `value` for each line of `lines`, which alternate. */
 function pairs(lines, each) {
   if (lines === "") return;
@@ -205,10 +211,11 @@ function glueFor(instance) {
   }
 
   return {
-    configure(head, withheld, tail) {
+    configure(head, withheld, first, last) {
       names.head = head.split("\n");
       names.withheld = withheld.split("\n");
-      names.tail = tail;
+      names.first = first;
+      names.last = last;
     },
     log(line) {
       console.error(line);
@@ -308,15 +315,22 @@ function glueFor(instance) {
     answerThrough(id, status, from, set, source) {
       respond(id, status, answerHeaders(from, set, false), source.body);
     },
-    answerWatched(id, status, from, set, source, watch, idleMs, ctx) {
+    answerWatched(id, status, from, set, source, watcher, idleMs, ctx) {
       const headers = answerHeaders(from, set, true);
       if (source.body === null) {
-        const words = guarded(instance, instance.running, () => instance.exports.ended(watch, new Uint8Array(0), 0, COMPLETE, ""));
-        return respond(id, status, headers, words);
+        return respond(id, status, headers, told(instance, watcher, new Ends(), COMPLETE, ""));
       }
       const { readable, writable } = new IdentityTransformStream();
-      ctx.waitUntil(follow(instance, source, writable, watch, idleMs));
+      ctx.waitUntil(watch(instance, source, writable, watcher, idleMs));
       respond(id, status, headers, readable);
+    },
+    answerFollowed(id, status, from, set, source, watcher, idleMs, ctx) {
+      // What the runtime decompresses passes as that.
+      const headers = answerHeaders(from, set, source.headers.get("content-encoding") !== null);
+      const task = instance.running;
+      ctx.waitUntil(follow(instance, source, watcher, idleMs, (body) => {
+        guarded(instance, task, () => respond(id, status, headers, body));
+      }));
     },
     answerTransformed(id, status, from, set, source, transform, idleMs, ctx) {
       const headers = answerHeaders(from, set, true);

@@ -32,22 +32,37 @@ pub(crate) fn give(task: u32, answer: Answer<Cloudflare>, ctx: &JsValue) {
             let (source, _) = body.take();
             glue::answer_through(task, status, &from, &set, &source);
         }
-        AnswerBody::Watched(body, watch) | AnswerBody::Followed(body, watch) => {
+        AnswerBody::Followed(body, watch) => {
             let (source, idle_ms) = body.take();
-            let id = LAST_WATCH.get().wrapping_add(1);
-            LAST_WATCH.set(id);
-            WATCHES.with_borrow_mut(|watches| watches.insert(id, watch));
+            let id = keep(watch);
+            glue::answer_followed(task, status, &from, &set, &source, id, idle_ms, ctx);
+        }
+        AnswerBody::Watched(body, watch) => {
+            let (source, idle_ms) = body.take();
+            let id = keep(watch);
             glue::answer_watched(task, status, &from, &set, &source, id, idle_ms, ctx);
         }
         AnswerBody::Transformed(body, transform) => {
             let (source, idle_ms) = body.take();
-            let id = LAST_WATCH.get().wrapping_add(1);
-            LAST_WATCH.set(id);
+            let id = next_id();
             let last = Vec::new();
             TRANSFORMS.with_borrow_mut(|all| all.insert(id, Rewriting { transform, last }));
             glue::answer_transformed(task, status, &from, &set, &source, id, idle_ms, ctx);
         }
     }
+}
+
+/// Keeps a watcher until [`ended`] is called for it under this number.
+fn keep(watch: Box<dyn Watch>) -> u32 {
+    let id = next_id();
+    WATCHES.with_borrow_mut(|watches| watches.insert(id, watch));
+    id
+}
+
+fn next_id() -> u32 {
+    let id = LAST_WATCH.get().wrapping_add(1);
+    LAST_WATCH.set(id);
+    id
 }
 
 struct Rewriting {
@@ -96,10 +111,17 @@ fn end(how: u32, detail: String) -> End {
 /// Tells a watcher how its body ended, and returns what to send after it; called by JavaScript, once. `how` is 0 complete, 1 broken, 2 idle, 3 client left.
 #[allow(unreachable_pub, reason = "wasm-bindgen exports only what is `pub`")]
 #[wasm_bindgen]
-pub fn ended(watch: u32, tail: &[u8], bytes: f64, how: u32, detail: String) -> Option<Vec<u8>> {
+pub fn ended(
+    watch: u32,
+    head: &[u8],
+    tail: &[u8],
+    bytes: f64,
+    how: u32,
+    detail: String,
+) -> Option<Vec<u8>> {
     let watch = WATCHES.with_borrow_mut(|watches| watches.remove(&watch))?;
     let seen = Seen {
-        head: &[],
+        head,
         tail,
         bytes: bytes as u64,
     };

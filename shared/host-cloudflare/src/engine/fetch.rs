@@ -28,6 +28,7 @@ pub(crate) const AT_HAND: &[&str] = &[
     "lockgate-route",
     "lockgate-session",
     "lockgate-request-id",
+    "traceparent",
 ];
 
 /// Headers: those of [`AT_HAND`] where they are a client's, all of them in JavaScript.

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = glue)]
-    pub(crate) fn configure(head: &str, withheld: &str, tail: u32);
+    pub(crate) fn configure(head: &str, withheld: &str, first: u32, last: u32);
     #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn log(line: &str);
 
@@ -78,6 +78,19 @@ extern "C" {
     #[wasm_bindgen(js_namespace = glue, js_name = answerWatched)]
     #[allow(clippy::too_many_arguments, reason = "one crossing is the point")]
     pub(crate) fn answer_watched(
+        task: u32,
+        status: u16,
+        from: &JsValue,
+        set: &str,
+        source: &JsValue,
+        watch: u32,
+        idle_ms: f64,
+        ctx: &JsValue,
+    );
+
+    #[wasm_bindgen(js_namespace = glue, js_name = answerFollowed)]
+    #[allow(clippy::too_many_arguments, reason = "one crossing is the point")]
+    pub(crate) fn answer_followed(
         task: u32,
         status: u16,
         from: &JsValue,

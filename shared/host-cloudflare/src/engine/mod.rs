@@ -42,6 +42,7 @@ pub fn start() {
     glue::configure(
         &fetch::AT_HAND.join("\n"),
         &lockgate_host::WITHHELD_HEADERS.join("\n"),
+        u32::try_from(lockgate_host::HEAD_BYTES).unwrap_or(u32::MAX),
         u32::try_from(lockgate_host::TAIL_BYTES).unwrap_or(u32::MAX),
     );
 }
@@ -91,6 +92,22 @@ where
     task::run(task, async move {
         let answer = work.await;
         answer::give(task, answer, &host.context.ctx);
+    });
+}
+
+/// Does scheduled work with `handler`; what it could not do goes to the log, and is done the next time.
+pub fn due<F>(task: u32, env: JsValue, ctx: JsValue, handler: impl FnOnce(Cloudflare) -> F)
+where
+    F: Future<Output = Result<(), String>> + 'static,
+{
+    let work = handler(Cloudflare {
+        context: Rc::new(Context { env, ctx }),
+    });
+    task::run(task, async move {
+        if let Err(problem) = work.await {
+            glue::log(&format!("lockgate: scheduled work: {problem}"));
+        }
+        glue::done(task);
     });
 }
 

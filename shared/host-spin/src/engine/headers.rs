@@ -94,28 +94,28 @@ fn parse(length: &str) -> Option<u64> {
 }
 
 /// The headers of an answer: `from` less what is withheld, and `set` in place of what `from` has under the same name.
-/// A pumped body may turn out longer than the provider announced.
+/// A resized body has another length than the provider announced.
 pub(crate) fn answer(
     from: Option<SpinHeaders>,
-    pumped: bool,
+    resized: bool,
     set: &[(&'static str, Cow<'static, str>)],
 ) -> Fields {
     match from.map(|from| from.0) {
-        Some(Place::Host(fields)) if !SHOWN.get() => changed(&fields, pumped, set),
-        Some(Place::Host(fields)) => listed(fields.copy_all(), pumped, set),
-        Some(Place::Here(entries)) => listed(entries, pumped, set),
-        None => listed(Vec::new(), pumped, set),
+        Some(Place::Host(fields)) if !SHOWN.get() => changed(&fields, resized, set),
+        Some(Place::Host(fields)) => listed(fields.copy_all(), resized, set),
+        Some(Place::Here(entries)) => listed(entries, resized, set),
+        None => listed(Vec::new(), resized, set),
     }
 }
 
 /// Changes a clone of the host's.
-fn changed(from: &Fields, pumped: bool, set: &[(&'static str, Cow<'static, str>)]) -> Fields {
+fn changed(from: &Fields, resized: bool, set: &[(&'static str, Cow<'static, str>)]) -> Fields {
     let fields = from.clone();
     // What cannot be deleted the host has taken away itself; what cannot be set is left out.
     for name in names::NOT_OF_THE_CONNECTION {
         let _forbidden = fields.delete(name);
     }
-    if pumped {
+    if resized {
         let _forbidden = fields.delete("content-length");
     }
     for (at, (name, value)) in set.iter().enumerate() {
@@ -130,10 +130,14 @@ fn changed(from: &Fields, pumped: bool, set: &[(&'static str, Cow<'static, str>)
 }
 
 /// Makes them from a list.
-fn listed(mut entries: Entries, pumped: bool, set: &[(&'static str, Cow<'static, str>)]) -> Fields {
+fn listed(
+    mut entries: Entries,
+    resized: bool,
+    set: &[(&'static str, Cow<'static, str>)],
+) -> Fields {
     let connection = value(&entries, "connection").unwrap_or_default().to_vec();
     entries.retain(|(name, _)| {
-        let resized = pumped && name.eq_ignore_ascii_case("content-length");
+        let resized = resized && name.eq_ignore_ascii_case("content-length");
         let replaced = set
             .iter()
             .any(|(other, _)| other.eq_ignore_ascii_case(name));

@@ -1,20 +1,20 @@
-//! A provider's body passed on by the guest, so that somebody learns how it ended.
+//! A provider's body passed on by the guest, so that somebody learns what it was and how it ended.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use lockgate_host::{End, Seen, Watch, WholeEvents};
+use lockgate_host::{End, ReadError, Seen, Watch, WholeEvents};
 use spin_sdk::wasip3::http::types::{ErrorCode, Trailers};
 use spin_sdk::wasip3::wit_bindgen::{
     FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter,
 };
 
-use super::SpinBody;
 use super::fetch::wording;
 use super::wait::{Silence, Watchdog};
-use crate::plain::tail::Tail;
+use super::{Payload, SpinBody};
+use crate::plain::ends::{self, Ends};
 
 /// Most that is held between provider and client.
 pub(crate) const CHUNK: usize = 16 * 1024;
@@ -27,10 +27,7 @@ pub(crate) async fn pump(
     mut client: StreamWriter<u8>,
     result: FutureWriter<Result<Option<Trailers>, ErrorCode>>,
 ) {
-    let mut watched = Watched {
-        watch: Some(watch),
-        tail: Tail::default(),
-    };
+    let mut watched = Watched::new(watch);
     let length = body.length();
     // A body of known length comes in one go: the host's own timeout is enough, and saves this task a timer.
     let mut watchdog = length.is_none().then(|| Watchdog::new(body.idle()));
@@ -41,8 +38,8 @@ pub(crate) async fn pump(
         &mut client,
         length,
         &mut watchdog,
-        &mut watched.tail,
-        &mut events,
+        &mut watched.ends,
+        Some(&mut events),
     )
     .await;
     // Before anything else: the provider is to stop where it was not read to its end.
@@ -63,6 +60,78 @@ pub(crate) async fn pump(
     drop(client);
     // Dropped, it says that there are no trailers.
     drop(result);
+}
+
+/// Passes `body` on to `client` as it is and tells `watch` what its ends were. A break, or silence, breaks the client's
+/// connection as well.
+pub(crate) async fn follow(
+    body: SpinBody,
+    watch: Box<dyn Watch>,
+    mut client: StreamWriter<u8>,
+    result: FutureWriter<Result<Option<Trailers>, ErrorCode>>,
+) {
+    let mut watched = Watched::new(watch);
+    let length = body.length();
+    let mut watchdog = length.is_none().then(|| Watchdog::new(body.idle()));
+    let (mut provider, trailers) = body.open();
+    let passed = pass(
+        &mut provider,
+        &mut client,
+        length,
+        &mut watchdog,
+        &mut watched.ends,
+        None,
+    )
+    .await;
+    drop(provider);
+    let end = passed.end(trailers).await;
+    let broken = code(&end);
+    watched.ended(end);
+    drop(client);
+    match broken {
+        // A host that has given the answer up does not listen.
+        Some(code) => drop(result.write(Err(code)).await),
+        // Dropped, it says that there are no trailers.
+        None => drop(result),
+    }
+}
+
+/// Reads a short `body` whole and tells `watch` what it was; the error is what to break the client's connection with.
+pub(crate) async fn whole(
+    body: SpinBody,
+    limit: usize,
+    watch: Box<dyn Watch>,
+) -> Result<Payload, ErrorCode> {
+    // It is told also where the host drops this task.
+    let mut watched = Watched::new(watch);
+    let read = body.read(limit).await;
+    let Some(watch) = watched.watch.take() else {
+        return Err(ErrorCode::ConnectionTerminated);
+    };
+    match read {
+        Ok(payload) => {
+            watch.ended(ends::of(payload.as_ref()), End::Complete);
+            Ok(payload)
+        }
+        Err(error) => {
+            let end = match error {
+                ReadError::Idle => End::Idle,
+                ReadError::Broken(_) | ReadError::TooLarge { .. } => End::Broken(error.to_string()),
+            };
+            let broken = code(&end);
+            watch.ended(Seen::default(), end);
+            Err(broken.unwrap_or(ErrorCode::ConnectionTerminated))
+        }
+    }
+}
+
+/// What tells the host that an answer is not whole, where it is not.
+fn code(end: &End) -> Option<ErrorCode> {
+    match end {
+        End::Complete | End::ClientLeft => None,
+        End::Idle => Some(ErrorCode::ConnectionReadTimeout),
+        End::Broken(_) => Some(ErrorCode::ConnectionTerminated),
+    }
 }
 
 /// How passing on came to its end.
@@ -99,12 +168,12 @@ async fn pass(
     client: &mut StreamWriter<u8>,
     length: Option<u64>,
     watchdog: &mut Option<Watchdog>,
-    tail: &mut Tail,
-    events: &mut WholeEvents,
+    ends: &mut Ends,
+    mut events: Option<&mut WholeEvents>,
 ) -> Passed {
     let mut buffer = Vec::with_capacity(CHUNK);
     // The last byte announced is the end: asking for more would only wake this task once more.
-    while length != Some(tail.bytes()) {
+    while length != Some(ends.seen().bytes) {
         let (result, read) = match next(provider, client, watchdog, buffer).await {
             Ok(read) => read,
             Err(passed) => return passed,
@@ -115,12 +184,15 @@ async fn pass(
         if let Some(watchdog) = watchdog {
             watchdog.moved();
         }
-        tail.push(&read);
-        let whole = events.push(Bytes::from(read));
-        buffer = if whole.is_empty() {
+        ends.push(&read);
+        let out = match &mut events {
+            Some(events) => Vec::from(events.push(Bytes::from(read))),
+            None => read,
+        };
+        buffer = if out.is_empty() {
             Vec::new()
         } else {
-            client.write_all(Vec::from(whole)).await
+            client.write_all(out).await
         };
         if !buffer.is_empty() {
             return Passed::ClientLeft;
@@ -163,18 +235,20 @@ pub(crate) async fn next(
 /// Tells the watcher exactly once, also where the host drops this task.
 struct Watched {
     watch: Option<Box<dyn Watch>>,
-    tail: Tail,
+    ends: Ends,
 }
 
 impl Watched {
+    fn new(watch: Box<dyn Watch>) -> Self {
+        Self {
+            watch: Some(watch),
+            ends: Ends::default(),
+        }
+    }
+
     fn ended(&mut self, end: End) -> Option<Vec<u8>> {
         let watch = self.watch.take()?;
-        let seen = Seen {
-            head: &[],
-            tail: self.tail.last(),
-            bytes: self.tail.bytes(),
-        };
-        watch.ended(seen, end)
+        watch.ended(self.ends.seen(), end)
     }
 }
 

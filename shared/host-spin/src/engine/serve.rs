@@ -2,11 +2,12 @@
 
 use lockgate_host::{Answer, AnswerBody, Incoming, Method};
 use spin_sdk::wasip3;
-use spin_sdk::wasip3::http::types::{Method as WasiMethod, Request, Response};
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method as WasiMethod, Request, Response};
 use spin_sdk::wasip3::{wit_future, wit_stream};
 
+use super::body::Sent;
 use super::headers;
-use super::pump::pump;
+use super::pump::{CHUNK, follow, pump, whole};
 use super::rewrite::rewrite;
 use super::{SpinBody, SpinHeaders, SpinHost};
 
@@ -16,7 +17,7 @@ pub async fn serve(
     handle: impl AsyncFnOnce(&SpinHost, Incoming<SpinHost>) -> Answer<SpinHost>,
 ) -> Response {
     let host = SpinHost::default();
-    respond(handle(&host, incoming(request)).await)
+    respond(handle(&host, incoming(request)).await).await
 }
 
 fn incoming(request: Request) -> Incoming<SpinHost> {
@@ -57,41 +58,39 @@ fn method(method: WasiMethod) -> Method {
     }
 }
 
-fn respond(answer: Answer<SpinHost>) -> Response {
+async fn respond(answer: Answer<SpinHost>) -> Response {
     let Answer {
         status,
         from,
         mut set,
         body,
     } = answer;
-    let pumped = !matches!(body, AnswerBody::Through(_));
+    let resized = !matches!(body, AnswerBody::Through(_) | AnswerBody::Followed(..));
     if let AnswerBody::Bytes(bytes) = &body
         && !matches!(status, 204 | 304)
     {
         set.push(("content-length", bytes.len().to_string().into()));
     }
-    let fields = headers::answer(from, pumped, &set);
+    let fields = headers::answer(from, resized, &set);
     let (response, _sent) = match body {
         AnswerBody::Through(body) => {
             let (stream, trailers) = body.open();
             Response::new(fields, Some(stream), trailers)
         }
-        AnswerBody::Bytes(bytes) => {
-            let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
-            if bytes.is_empty() {
-                Response::new(fields, None, trailers_reader)
-            } else {
-                let (mut writer, reader) = wit_stream::new();
-                wasip3::spawn(async move {
-                    // A client that left does not want the rest.
-                    let _unwanted = writer.write_all(bytes).await;
-                    drop(writer);
-                    drop(trailers);
-                });
+        AnswerBody::Bytes(bytes) => at_hand(fields, bytes),
+        AnswerBody::Followed(body, watch) => match body.length() {
+            Some(length) if length <= CHUNK as u64 => match whole(body, CHUNK, watch).await {
+                Ok(payload) => at_hand(fields, payload.into_bytes()),
+                Err(code) => broken(fields, code),
+            },
+            _ => {
+                let (writer, reader) = wit_stream::new();
+                let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
+                wasip3::spawn(follow(body, watch, writer, trailers));
                 Response::new(fields, Some(reader), trailers_reader)
             }
-        }
-        AnswerBody::Watched(body, watch) | AnswerBody::Followed(body, watch) => {
+        },
+        AnswerBody::Watched(body, watch) => {
             let (writer, reader) = wit_stream::new();
             let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
             wasip3::spawn(pump(body, watch, writer, trailers));
@@ -111,4 +110,32 @@ fn respond(answer: Answer<SpinHost>) -> Response {
         let _always_valid = response.set_status_code(502);
     }
     response
+}
+
+/// An answer whose body is at hand, and how sending it goes.
+fn at_hand(fields: Fields, bytes: Vec<u8>) -> (Response, Sent) {
+    let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
+    if bytes.is_empty() {
+        return Response::new(fields, None, trailers_reader);
+    }
+    let (mut writer, reader) = wit_stream::new();
+    wasip3::spawn(async move {
+        // A client that left does not want the rest.
+        let _unwanted = writer.write_all(bytes).await;
+        drop(writer);
+        drop(trailers);
+    });
+    Response::new(fields, Some(reader), trailers_reader)
+}
+
+/// An answer that breaks off before its body has begun.
+fn broken(fields: Fields, code: ErrorCode) -> (Response, Sent) {
+    let (writer, reader) = wit_stream::new();
+    let (result, result_reader) = wit_future::new(|| Ok(None));
+    wasip3::spawn(async move {
+        drop(writer);
+        // A host that has given the answer up does not listen.
+        drop(result.write(Err(code)).await);
+    });
+    Response::new(fields, Some(reader), result_reader)
 }
