@@ -189,7 +189,12 @@ pub(super) fn sums(tx: &mut dyn Tx, workspace: &str, query: &UsageQuery) -> Resu
             "usage is not kept by status: leave the filter out, and see errors, or GET /api/requests".into(),
         ));
     }
-    let columns: Vec<&str> = query.group_by.iter().copied().map(column).collect();
+    let mut columns: Vec<&str> = Vec::new();
+    for column in query.group_by.iter().copied().map(column) {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
     let mut sql = String::from("SELECT ");
     for column in &columns {
         sql.push_str(column);
