@@ -5,6 +5,8 @@
 mod admission;
 #[path = "authority/callers.rs"]
 mod callers;
+#[path = "authority/limits.rs"]
+mod limits;
 #[path = "authority/provider_keys.rs"]
 mod provider_keys;
 #[path = "authority/requests.rs"]

@@ -26,6 +26,8 @@ mod access;
 mod allowances;
 #[path = "leases/asking.rs"]
 mod asking;
+#[path = "leases/crowds.rs"]
+mod crowds;
 #[path = "leases/engine.rs"]
 mod engine;
 #[path = "leases/isolate.rs"]

@@ -322,24 +322,32 @@ impl Sim {
     }
 }
 
+/// Gives a gateway key these limits, and the store this length of leases. Returns the key's id.
+pub(crate) fn limit(
+    database: &MemoryDatabase,
+    lease_ms: u64,
+    limits: &Limits,
+    budget: Option<&Budget>,
+) -> String {
+    let json = |text: serde_json::Result<String>| Value::from(text.unwrap().as_str());
+    let gateway_key = caller_id(GATEWAY_KEYS[0]);
+    let lengths = json(serde_json::to_string(&Lengths::new(lease_ms)));
+    let limits = json(serde_json::to_string(limits));
+    let budget = budget.map_or(Value::Null, |budget| json(serde_json::to_string(budget)));
+    let id = gateway_key.as_str().into();
+    database
+        .sql("UPDATE meta SET lengths = ?1", &[lengths])
+        .unwrap();
+    let set = "UPDATE gateway_keys SET limits = ?1, budget = ?2 WHERE id = ?3";
+    database.sql(set, &[limits, budget, id]).unwrap();
+    gateway_key
+}
+
 fn schedule(world: &World, database: MemoryDatabase, fault: Fault) -> Rc<Place> {
     let rng = world.rng();
     let (limits, budget, watched) = limits(rng);
     let lease_ms = *rng.pick(&[0, 50, 500, 1_000, 2_000, 10_000]);
-    let lengths = serde_json::to_string(&Lengths::new(lease_ms)).unwrap();
-    let gateway_key = caller_id(GATEWAY_KEYS[0]);
-    let set = |sql: &str, params: &[Value]| database.sql(sql, params).unwrap();
-    set("UPDATE meta SET lengths = ?1", &[lengths.as_str().into()]);
-    let json = serde_json::to_string(&limits).unwrap();
-    let money = budget.map(|budget| serde_json::to_string(&budget).unwrap());
-    set(
-        "UPDATE gateway_keys SET limits = ?1, budget = ?2, expires_at = NULL WHERE id = ?3",
-        &[
-            json.as_str().into(),
-            money.into(),
-            gateway_key.as_str().into(),
-        ],
-    );
+    let gateway_key = limit(&database, lease_ms, &limits, budget.as_ref());
     let network = Network {
         usual_us: 30 * MS,
         // An answer comes before the ledger has forgotten the question.
