@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Serves build/cloudflare on bare workerd in the foreground, with KV and Durable Objects kept in a folder.
 #
-#   scripts/serve-cloudflare.sh --port N --data-dir D [--workers M] [--kv-hide-new-ms MS]
+#   scripts/serve-cloudflare.sh --port N --data-dir D [--workers M] [--kv-hide-new-ms MS] [--due-port N]
 #
 # Settings come from the environment (API.md, "Settings"); they are handed to workerd by name, so none is written to disk.
 # --workers M        M Worker services, each an isolate of its own, over one set of Durable Objects and one KV, on ports N, N+1, …
 # --kv-hide-new-ms   KV answers "not found" for entries younger than this, as the real one may for a minute
+# --due-port         bare workerd has no cron triggers: each request to this port does the scheduled work that one would begin
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
-port=8787 data='' workers=1 hide=0
+port=8787 data='' workers=1 hide=0 due=0
 while [ $# -gt 0 ]; do
   case $1 in
     --port) port=$2 ;;
     --data-dir) data=$2 ;;
     --workers) workers=$2 ;;
     --kv-hide-new-ms) hide=$2 ;;
+    --due-port) due=$2 ;;
     *) echo "unknown option: $1" >&2; exit 2 ;;
   esac
   shift 2
@@ -34,7 +36,7 @@ data=$(cd "$data" && pwd)
 settings=''
 while IFS= read -r name; do
   settings+="    (name = \"$name\", fromEnvironment = \"$name\"),"$'\n'
-done < <(compgen -e | grep -E '^(LOCKGATE|STRIPE|STANDARD_WEBHOOK)_[A-Z0-9_]+$' | grep -v '^LOCKGATE_BUILD_')
+done < <(compgen -e | grep -E '^(LOCKGATE|STRIPE|STANDARD_WEBHOOK|OTEL)_[A-Z0-9_]+$' | grep -v '^LOCKGATE_BUILD_')
 
 services='' sockets=''
 for ((i = 0; i < workers; i++)); do
@@ -43,6 +45,11 @@ for ((i = 0; i < workers; i++)); do
   services+="    (name = \"gateway$i\", worker = $worker),"$'\n'
   sockets+="    (name = \"http$i\", address = \"127.0.0.1:$((port + i))\", http = (), service = \"gateway$i\"),"$'\n'
 done
+
+if [ "$due" != 0 ]; then
+  services+='    (name = "cron", worker = .cron),'$'\n'
+  sockets+="    (name = \"due\", address = \"127.0.0.1:$due\", http = (), service = \"cron\"),"$'\n'
+fi
 
 config=$data/workerd.capnp
 cat >"$config" <<END
@@ -82,6 +89,13 @@ const peer :Workerd.Worker = (
 $settings    (name = "SECRETS", kvNamespace = "kv"),
     (name = "AUTHORITY", durableObjectNamespace = (className = "Authority", serviceName = "gateway0")),
   ],
+);
+
+const cron :Workerd.Worker = (
+  modules = [(name = "cron.js", esModule = embed "cron.js")],
+  compatibilityDate = "2026-04-01",
+  compatibilityFlags = ["service_binding_extra_handlers"],
+  bindings = [(name = "GATEWAY", service = "gateway0")],
 );
 
 const kv :Workerd.Worker = (
@@ -134,11 +148,21 @@ export class Entries {
 }
 END
 
+# What begins the scheduled work, as the cron trigger of wrangler.toml does.
+cat >"$data/cron.js" <<'END'
+export default {
+  async fetch(_request, env) {
+    const { outcome } = await env.GATEWAY.scheduled({ scheduledTime: new Date(), cron: "*/5 * * * *" });
+    return new Response(outcome, { status: outcome === "ok" ? 200 : 500 });
+  },
+};
+END
+
 # workerd reports each socket on its control channel once it listens; after that one request makes the Worker start.
 coproc control { exec "$workerd" serve --experimental --control-fd=3 "$config" 3>&1 1>&2; }
 server=$control_PID
 trap 'kill -TERM "$server" 2>/dev/null' TERM INT
-for ((i = 0; i < workers; i++)); do
+for ((i = 0; i < workers + (due != 0); i++)); do
   IFS= read -r line <&"${control[0]}" || { wait "$server"; exit 1; }
 done
 exec 9<>"/dev/tcp/127.0.0.1/$port"

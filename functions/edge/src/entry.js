@@ -1,10 +1,14 @@
 
-// What the runtime calls: the Worker's fetch handler and the authority's Durable Object.
+// What the runtime calls: the Worker's fetch handler, its cron trigger, and the authority's Durable Object.
 
 export default {
   async fetch(request, env, ctx) {
     const response = await serve(request, env, ctx);
     return response ?? refusal(500, "internal_error", "The gateway made a mistake with this request. It is safe to try again.");
+  },
+
+  async scheduled(_controller, env, ctx) {
+    await due(env, ctx);
   },
 };
 

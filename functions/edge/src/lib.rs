@@ -39,6 +39,15 @@ pub fn serve(
     });
 }
 
+/// Does what is due of the scheduled work; called by the cron trigger.
+#[wasm_bindgen]
+pub fn due(task: u32, env: JsValue, ctx: JsValue) {
+    lockgate_host_cloudflare::due(task, env, ctx, |host| async move {
+        let done = lockgate_keys::scheduled(&host).await;
+        done.map_err(|refusal| format!("{}: {}", refusal.code.text, refusal.message))
+    });
+}
+
 /// Answers one question to the authority, out of the storage of the Durable Object that was asked.
 #[wasm_bindgen]
 pub fn authority(task: u32, storage: JsValue, question: Vec<u8>) {

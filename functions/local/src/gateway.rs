@@ -1,6 +1,7 @@
 //! `lockgate gateway run`: the local gateway in the foreground.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser};
+use lockgate_host::{Background, Clock};
 use lockgate_host_native::{Folder, Listeners, NativeHost, Shared, environment, server};
 use lockgate_workspace::Settings;
+use tokio::sync::oneshot;
 
 use crate::dispatch::dispatch;
 use crate::first_start::{Welcome, prepare};
@@ -22,6 +25,12 @@ use crate::{data_dir, greeting};
 
 /// How long work that the first start left in the background may take.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// How often the scheduled work is done, in ms; 0 for never.
+const TICK: &str = "LOCKGATE_TICK_MS";
+const DEFAULT_TICK: Duration = Duration::from_secs(60);
+/// The first time it is done is no later than this.
+const FIRST_TICK: Duration = Duration::from_secs(10);
 
 /// Where to listen and where to keep things.
 #[derive(Args)]
@@ -56,6 +65,7 @@ impl Run {
 pub(crate) fn run(run: Run) -> anyhow::Result<()> {
     let mut variables = environment();
     own_secrets::check(&variables)?;
+    let tick = tick(&variables)?;
     let folder = Folder::take(&data_dir::or_default(run.data_dir)?)?;
     let address = SocketAddr::new(run.listen, run.port);
     let threads = run.threads.map_or_else(cores, usize::from);
@@ -74,9 +84,50 @@ pub(crate) fn run(run: Run) -> anyhow::Result<()> {
         say(&line);
     }
     drop((welcome, token));
-    let running = server::start(listeners, shared, dispatch)?;
+    let running = match tick {
+        Some(tick) => server::start_beside(listeners, shared, dispatch, move |host| {
+            scheduled(host, tick)
+        })?,
+        None => server::start(listeners, shared, dispatch)?,
+    };
     let listening = format!("listening on http://{}", running.address());
     Ok(running.until_signal(|| say(&listening))?)
+}
+
+/// How often the scheduled work is to be done.
+fn tick(variables: &HashMap<String, String>) -> Result<Option<Duration>, Refused> {
+    let Some(text) = variables.get(TICK).filter(|text| !text.is_empty()) else {
+        return Ok(Some(DEFAULT_TICK));
+    };
+    match text.trim().parse() {
+        Ok(0) => Ok(None),
+        Ok(ms) => Ok(Some(Duration::from_millis(ms))),
+        Err(_) => Err(Refused(format!(
+            "{TICK}: “{text}” is not a whole number of milliseconds; 0 turns the timer off"
+        ))),
+    }
+}
+
+/// Does the scheduled work again and again. A run that fails is told on standard error, and the next one comes all the same.
+async fn scheduled(host: NativeHost, every: Duration) {
+    let mut wait = every.min(FIRST_TICK);
+    loop {
+        host.sleep(wait).await;
+        wait = every;
+        let (running, ended) = oneshot::channel::<()>();
+        let worker = host.clone();
+        // In the background, so that stopping waits for a run under way, and one that panics ends only itself.
+        host.spawn(async move {
+            if let Err(refusal) = lockgate_keys::scheduled(&worker).await {
+                let (code, message) = (refusal.code.text, &refusal.message);
+                // Whoever closed standard error does not want it.
+                let _ = writeln!(std::io::stderr(), "scheduled work: {code}: {message}");
+            }
+            drop(running);
+        });
+        // It never sends: that it is gone is what is waited for.
+        let _ = ended.await;
+    }
 }
 
 /// Checks the settings and does what is to be done before serving, on a runtime that ends with it.

@@ -18,7 +18,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{AbortHandle, JoinSet, LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use crate::answer::respond;
@@ -115,17 +115,45 @@ where
     F: Fn(NativeHost, Incoming) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Answer> + 'static,
 {
+    start_beside(listeners, shared, handler, |_| std::future::pending())
+}
+
+/// As [`start`], with `beside` going on beside the requests, on the first of the threads. It is dropped when stopping begins;
+/// what it has spawned is background work as any other.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_beside<F, Fut, B, BFut>(
+    listeners: Listeners,
+    shared: Arc<Shared>,
+    handler: F,
+    beside: B,
+) -> io::Result<Running>
+where
+    F: Fn(NativeHost, Incoming) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Answer> + 'static,
+    B: FnOnce(NativeHost) -> BFut + Send + 'static,
+    BFut: Future<Output = ()> + 'static,
+{
+    let mut beside = Some(beside);
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::with_capacity(listeners.sockets.len());
     for (number, socket) in listeners.sockets.into_iter().enumerate() {
         let (shared, handler, stopped) = (Arc::clone(&shared), handler.clone(), stopped.clone());
+        let beside = beside.take();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let thread = std::thread::Builder::new()
             .name(format!("serve-{number}"))
             .spawn(move || {
-                LocalSet::new().block_on(&runtime, serve(socket, shared, handler, stopped))
+                let work = async {
+                    let host = NativeHost::new(shared);
+                    let beside =
+                        beside.map(|beside| spawn_local(beside(host.clone())).abort_handle());
+                    serve(socket, host, handler, stopped, beside).await
+                };
+                LocalSet::new().block_on(&runtime, work)
             })?;
         threads.push(thread);
     }
@@ -225,16 +253,16 @@ impl Signals {
 /// One thread's work.
 async fn serve<F, Fut>(
     socket: StdListener,
-    shared: Arc<Shared>,
+    host: NativeHost,
     handler: F,
     mut stopped: watch::Receiver<bool>,
+    beside: Option<AbortHandle>,
 ) -> io::Result<()>
 where
     F: Fn(NativeHost, Incoming) -> Fut + Clone + 'static,
     Fut: Future<Output = Answer> + 'static,
 {
     let listener = TcpListener::from_std(socket)?;
-    let host = NativeHost::new(shared);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -265,6 +293,9 @@ where
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             },
         }
+    }
+    if let Some(beside) = beside {
+        beside.abort();
     }
     // What has been connected before we stopped is served.
     while let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {

@@ -56,7 +56,9 @@ impl Body for ResponseBody {
             Self::Through(silence, stream) => match Pin::new(stream).poll_frame(cx) {
                 Poll::Ready(frame) => {
                     silence.broken();
-                    Poll::Ready(frame.map(|frame| frame.map_err(|error| Cut::Broken(causes(&error)))))
+                    Poll::Ready(
+                        frame.map(|frame| frame.map_err(|error| Cut::Broken(causes(&error)))),
+                    )
                 }
                 Poll::Pending => silence.poll_exceeded(cx).map(|()| Some(Err(Cut::Idle))),
             },

@@ -3,14 +3,17 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use common::{Gateway, Peer, ask, provider, relay, text};
+use common::{Gateway, PATIENCE, Peer, ask, provider, relay, text};
 use lockgate_host::{AnswerBody, Background, Clock};
-use lockgate_host_native::Listeners;
+use lockgate_host_native::server::start_beside;
+use lockgate_host_native::{Folder, Listeners, Shared};
 
 #[test]
 fn what_is_under_way_is_finished() {
@@ -57,6 +60,42 @@ fn what_is_under_way_is_finished() {
         "background work was waited for"
     );
     assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn what_goes_on_beside_ends_with_serving_and_what_it_began_is_finished() {
+    /// Counts that it was dropped.
+    struct Beside(Arc<AtomicBool>);
+    impl Drop for Beside {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::take(&folder.path().join("data")).unwrap();
+    let shared = Shared::open(folder, HashMap::new()).unwrap();
+    let listeners = Listeners::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+    let (dropped, finished) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+    let (beside, work) = (Beside(Arc::clone(&dropped)), Arc::clone(&finished));
+    let (begun, has_begun) = channel();
+    let handler = |_, _| async { text(200, "") };
+    let running = start_beside(listeners, shared, handler, move |host| async move {
+        let _beside = beside;
+        let later = host.clone();
+        host.spawn(async move {
+            begun.send(()).unwrap();
+            later.sleep(Duration::from_millis(300)).await;
+            work.store(true, Ordering::SeqCst);
+        });
+        std::future::pending().await
+    })
+    .unwrap();
+    has_begun.recv_timeout(PATIENCE).unwrap();
+    let mut client = Peer::connect(running.address());
+    client.send("GET / HTTP/1.1\r\nhost: g\r\n\r\n");
+    assert!(client.head().starts_with("HTTP/1.1 200"));
+    running.stop().unwrap();
+    assert!(dropped.load(Ordering::SeqCst) && finished.load(Ordering::SeqCst));
 }
 
 #[test]
