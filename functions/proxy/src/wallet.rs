@@ -2,11 +2,19 @@
 //! durable when they are acknowledged, and neither waits in a queue.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::question::{DataQuestion, Reply, Reservation};
 use lockgate_workspace::{AskError, Settings, ask, new_id};
+
+/// The pauses before the authority is told once more what was paid, where it could not be reached.
+const AGAIN: &[Duration] = &[
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+];
 
 /// Money that is set aside. Dropped unsettled, it pays `least`.
 pub(crate) struct Reserved<H: Host> {
@@ -75,8 +83,16 @@ impl<H: Host> Reserved<H> {
                 id,
                 amount_microusd,
             };
-            // One that is lost expires.
-            let _ = ask(&host, &settings, &workspace, question).await;
+            // Saying it again changes nothing. One that is lost for good expires.
+            let mut pauses = AGAIN.iter();
+            while let Err(AskError::Unreachable(_)) =
+                ask(&host, &settings, &workspace, question.clone()).await
+            {
+                match pauses.next() {
+                    Some(pause) => host.sleep(*pause).await,
+                    None => break,
+                }
+            }
         });
     }
 }

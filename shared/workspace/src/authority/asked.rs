@@ -169,6 +169,7 @@ impl Asked for Question {
         matches!(
             self,
             Self::DropWorkspace
+                | Self::DeletePrice { .. }
                 | Self::DeleteProviderKey { .. }
                 | Self::Delete { .. }
                 | Self::RevokeGatewayKey { .. }

@@ -42,12 +42,12 @@ fn workspaces_are_made_listed_changed_and_forgotten() {
         assert_eq!(got, Ok(Reply::Workspace(other.clone())));
     }
     let all = store.registry(Question::ListWorkspaces(page(10))).unwrap();
-    assert_eq!(names(all), ["default", "other"]);
+    assert_eq!(names(all), ["default", "platform", "other"]);
     let first = store.registry(Question::ListWorkspaces(page(1))).unwrap();
     assert_eq!(names(first), ["default"]);
     let after = Some((START, DEFAULT_WORKSPACE.to_owned()));
     let rest = store.registry(Question::ListWorkspaces(Page { limit: 9, after }));
-    assert_eq!(names(rest.unwrap()), ["other"]);
+    assert_eq!(names(rest.unwrap()), ["platform", "other"]);
 
     let Ok(Reply::Workspace(changed)) = store.registry(patch("other", Some(1), Some("new"))) else {
         panic!("not changed");
