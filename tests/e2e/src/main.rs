@@ -26,6 +26,7 @@ mod gateway;
 mod health;
 mod hostile;
 mod lifecycle;
+mod limits;
 mod managed;
 mod management;
 mod misconfiguration;
@@ -96,6 +97,7 @@ fn cases() -> Vec<Case> {
         fallback::cases(),
         usage::cases(),
         managed::cases(),
+        limits::cases(),
         failover::cases(),
         splits::cases(),
         upgrade::cases(),
