@@ -158,6 +158,29 @@ fn requests_per_day(env: &Env) {
     assert_eq!(passed, 5);
 }
 
+/// After the crowd, sends requests one by one until no further one fits into `whole`, of which each uses as much as the mock
+/// says; returns what was sent. What has ended is known to all isolates a moment later, so a refusal counts only then.
+fn use_up(scene: &Scene<'_>, key: &str, whole: u64, status: u16, code: &str) -> Value {
+    let fast = body("gpt-4o");
+    let left = |sent: usize| whole - sent as u64 * (INPUT + OUTPUT);
+    let mut sent = MAY_PASS;
+    eventually("everything is used up", || {
+        let reply = Call::post("/v1/chat/completions")
+            .bearer(key)
+            .json(&fast)
+            .run(scene.gateway.url_of(sent));
+        let fits = left(sent) >= estimate(&fast);
+        if reply.status == 200 {
+            assert!(fits, "served with {} left", left(sent));
+            sent += 1;
+            return None;
+        }
+        reply.refusal(status, code);
+        (!fits).then_some(())
+    });
+    fast
+}
+
 fn tokens_per_minute(env: &Env) {
     let scene = ready(env);
     // Slow answers, so that every request holds its estimate while the others ask.
@@ -174,28 +197,8 @@ fn tokens_per_minute(env: &Env) {
             reply.header("x-ratelimit-reset-tokens").unwrap_or_default()
         ));
     }
-    // What they really used has taken the place of the estimates: as many fit as that leaves room for, and none more.
-    let fast = body("gpt-4o");
-    let used = |count: u64| count * (INPUT + OUTPUT);
-    let mut sent = MAY_PASS as u64;
-    eventually("the rest of the limit is used", || {
-        let reply = Call::post("/v1/chat/completions")
-            .bearer(&key)
-            .json(&fast)
-            .run(scene.gateway.url());
-        if reply.status == 200 {
-            sent += 1;
-            return None;
-        }
-        reply.refusal(429, "rate_limited");
-        Some(())
-    });
-    let left = limit - used(sent);
-    assert!(
-        left < estimate(&fast),
-        "refused with {left} tokens left, {} are needed",
-        estimate(&fast)
-    );
+    // What they really used has taken the place of the estimates.
+    let fast = use_up(&scene, &key, limit, 429, "rate_limited");
     // A request that alone is more than the limit is told so.
     let mut large = fast;
     large["max_tokens"] = json!(limit + 1);
@@ -239,26 +242,7 @@ fn budgets(env: &Env) {
     let message = text(&refused.json()["error"]["message"]);
     assert!(message.contains("month"), "{message}");
     // Then the actual cost counts.
-    let fast = body("gpt-4o");
-    let mut sent = MAY_PASS as u64;
-    eventually("the rest of the budget is used", || {
-        let reply = Call::post("/v1/chat/completions")
-            .bearer(&key)
-            .json(&fast)
-            .run(scene.gateway.url());
-        if reply.status == 200 {
-            sent += 1;
-            return None;
-        }
-        reply.refusal(402, "budget_exceeded");
-        Some(())
-    });
-    let left = amount - sent * (INPUT + OUTPUT);
-    assert!(
-        left < estimate(&fast),
-        "refused with {left} micro-USD left, {} are needed",
-        estimate(&fast)
-    );
+    use_up(&scene, &key, amount, 402, "budget_exceeded");
 }
 
 fn budgets_need_prices(env: &Env) {
