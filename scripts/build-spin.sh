@@ -19,11 +19,13 @@ for function in proxy keys billing; do
     cp "$built/lockgate_$function.wasm" "build/spin/$function.wasm"
 done
 
-# Gzipped. Every request passes the proxy; the management plane also reads YAML and shows differences.
+# Gzipped, some 8 % above what they are, so that something large which slips in is noticed. Two fifths of the proxy are the
+# dialects. Every request passes the proxy; the management plane also reads YAML and shows differences.
 for function in proxy keys billing; do
     case $function in
-        keys) limit=700000 ;;
-        *) limit=600000 ;;
+        proxy) limit=750000 ;;
+        keys) limit=860000 ;;
+        *) limit=120000 ;;
     esac
     raw=$(wc -c <"build/spin/$function.wasm")
     gzipped=$(gzip -9c "build/spin/$function.wasm" | wc -c)
