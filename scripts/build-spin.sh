@@ -19,7 +19,7 @@ for function in proxy keys billing; do
     cp "$built/lockgate_$function.wasm" "build/spin/$function.wasm"
 done
 
-# Gzipped, some 8 % above what they are, so that something large which slips in is noticed. Two fifths of the proxy are the
+# Gzipped, a little above what they are, so that something large which slips in is noticed. A good part of the proxy are the
 # dialects. Every request passes the proxy; the management plane also reads YAML and shows differences.
 for function in proxy keys billing; do
     case $function in
