@@ -21,6 +21,10 @@ use lockgate_workspace::{AskError, Settings};
 use crate::admission::Caller;
 use crate::log;
 
+/// Seconds until a request that needs more than the whole limit is told to come back: a minute later the limit may be another
+/// one.
+const TOO_LARGE_S: u64 = 60;
+
 /// What a request needs of its key's limits, beside being one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Need {
@@ -279,7 +283,10 @@ fn reached(identity: &Identity, needs: &Each<u64>, part: &DrawnPart, now_ms: u64
         Some(_) if part.limit == Limit::Budget => {}
         Some(seconds) => refusal.retry_after = Some(seconds),
         // The SDKs of OpenAI and Anthropic try a 429 again unless they are told that it is no use.
-        None => refusal.headers.push(("x-should-retry", "false".into())),
+        None => {
+            refusal.headers.push(("x-should-retry", "false".into()));
+            refusal.retry_after = Some(TOO_LARGE_S).filter(|_| part.limit != Limit::Budget);
+        }
     }
     refusal
 }

@@ -181,7 +181,10 @@ fn a_limit_that_is_reached_says_which_and_when_to_come_back() {
             .contains("may take 300, as estimated, and 40 are left")
     );
     let large = refusal(Limit::TokensPerMinute, Drawn::TooLarge, 1_000, 40, 3_000);
-    assert_eq!((large.code, large.retry_after), (Code::RATE_LIMITED, None));
+    assert_eq!(
+        (large.code, large.retry_after),
+        (Code::RATE_LIMITED, Some(60))
+    );
     assert!(large.message.contains("may take 3000 tokens") && large.message.contains("1000"));
     assert!(large.remedy.contains("max_tokens"));
     assert_eq!(large.headers, [("x-should-retry", "false".into())]);
