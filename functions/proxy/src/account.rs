@@ -72,7 +72,7 @@ impl<H: Host> Account<H> {
 
     fn estimated(&mut self, output: Option<u64>) {
         let tokens = self.estimate.map(|estimate| Tokens {
-            output: output.map_or(estimate.output, |output| output.min(estimate.output)),
+            output: output.unwrap_or(estimate.output),
             ..estimate
         });
         self.close(tokens);

@@ -8,7 +8,7 @@ use lockgate_dialects::embed::Embeddings;
 use lockgate_host::{Answer, AnswerBody, Host, Method, OutboundBody};
 use lockgate_providers::Surface;
 use lockgate_providers::call::Operation;
-use lockgate_refusal::Code;
+use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::Settings;
 use lockgate_workspace::plan::Cause;
 
@@ -152,10 +152,10 @@ pub(crate) async fn attempt<H: Host>(
                 && target.manifest.quirks.stream_usage;
             if exact && ask.stream && streams_usage {
                 let bytes = match &body {
-                    OutboundBody::Bytes(bytes) => metered::with_usage(bytes),
+                    OutboundBody::Bytes(bytes) => metered::with_usage(bytes).map_err(unclear)?,
                     OutboundBody::Payload(payload) => {
                         let payload: &H::Payload = payload;
-                        metered::with_usage(payload.as_ref())
+                        metered::with_usage(payload.as_ref()).map_err(unclear)?
                     }
                     OutboundBody::Empty | OutboundBody::Stream(_) => None,
                 };
@@ -202,10 +202,12 @@ pub(crate) async fn attempt<H: Host>(
     let reply = match sent.await {
         Ok(reply) => reply,
         Err(failure) => {
-            // A provider that refuses is owed nothing.
-            cargo.sent = Some((0, 0));
-            if let Some(reserved) = reserved {
-                reserved.settle(0);
+            // A provider that refuses is owed nothing; one that fell silent may have begun to work, and is owed what was sent.
+            if !failure.may_be_charged() {
+                cargo.sent = Some((0, 0));
+                if let Some(reserved) = reserved {
+                    reserved.settle(0);
+                }
             }
             return Err(failure);
         }
@@ -218,6 +220,18 @@ pub(crate) async fn attempt<H: Host>(
     answer::answer(host, asked, reply, draft, exact, open)
         .await
         .map_err(|refusal| Failure::new(refusal, Some(Cause::ServerError)))
+}
+
+/// Whether usage will be told must not be a matter of who reads the request.
+fn unclear(unclear: metered::Unclear) -> Failure {
+    Failure::last(
+        Refusal::new(
+            Code::INVALID_REQUEST,
+            format!("This request is accounted for exactly, and {unclear}."),
+        )
+        .param("stream_options")
+        .remedy("Write `stream_options` and what is in it once."),
+    )
 }
 
 /// Sets aside what a try on the platform's keys may cost.

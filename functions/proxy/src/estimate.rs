@@ -17,6 +17,8 @@ const SHORTEST_MEDIUM: usize = 4 << 10;
 /// Tokens of a picture or file. Its bytes say nothing about them: a picture is scaled down and costs by its area, about this
 /// much at most at OpenAI and Anthropic.
 const MEDIUM_TOKENS: u64 = 1_500;
+/// Long documents and recordings take more: at least a token for so many of their bytes.
+const MEDIUM_BYTES_A_TOKEN: usize = 100;
 /// OpenAI gives at most as many choices.
 const MOST_CHOICES: u64 = 128;
 
@@ -57,9 +59,13 @@ impl Size {
         let found = Found::read(body, limits);
         let text = of_bytes(body.len() - found.media_bytes);
         Self {
-            input: text + found.media as u64 * MEDIUM_TOKENS,
-            limit: found.limit,
-            choices: if answers { found.choices } else { 0 },
+            input: text + found.media_tokens,
+            limit: found.limit.filter(|_| !found.unclear),
+            choices: match (answers, found.unclear) {
+                (false, _) => 0,
+                (true, false) => found.choices,
+                (true, true) => MOST_CHOICES,
+            },
         }
     }
 
@@ -82,24 +88,27 @@ impl Size {
 /// What a body has in it that counts.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
-    /// Pictures and files.
-    media: usize,
+    /// Tokens of pictures and files.
+    media_tokens: u64,
     /// Their bytes.
     media_bytes: usize,
     /// How much output was asked for at most.
     limit: Option<u64>,
     /// How often.
     choices: u64,
+    /// Whether the members that count can be read in two ways.
+    unclear: bool,
 }
 
 impl Found {
     /// `limits` are the names at the top that say how much output there may be.
     fn read(body: &[u8], limits: &[&[u8]]) -> Self {
         let mut found = Self {
-            media: 0,
+            media_tokens: 0,
             media_bytes: 0,
             limit: None,
             choices: 1,
+            unclear: false,
         };
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             // A form, nearly all of which is a file.
@@ -122,6 +131,8 @@ impl Found {
                     at = end;
                     if let Some(value) = value_after(body, end) {
                         (name, at) = (text, value);
+                        // An escape hides a name from nobody but this reader.
+                        found.unclear |= depth == 1 && text.contains(&b'\\');
                     } else if is_medium(name, text) {
                         found.medium(text.len());
                     }
@@ -146,7 +157,8 @@ impl Found {
     }
 
     fn medium(&mut self, bytes: usize) {
-        self.media += 1;
+        let by_size = (bytes / MEDIUM_BYTES_A_TOKEN) as u64;
+        self.media_tokens += by_size.max(MEDIUM_TOKENS);
         self.media_bytes += bytes;
     }
 
@@ -273,6 +285,27 @@ mod tests {
         }
         assert_eq!(output(Surface::Responses, r#"{"max_output_tokens":7}"#), 7);
         assert_eq!(output(Surface::Messages, r#"{"max_tokens":7}"#), 7);
+    }
+
+    #[test]
+    fn a_name_that_is_hidden_by_an_escape_makes_the_most_of_it() {
+        for body in [
+            r#"{"\u006e":128,"max_tokens":1000}"#,
+            r#"{"max_tokens":1,"max\u005ftokens":100000}"#,
+        ] {
+            let most = UNKNOWN_OUTPUT * MOST_CHOICES;
+            assert_eq!(output(Surface::Chat, body), most, "{body}");
+        }
+        assert_eq!(
+            output(Surface::Chat, r#"{"max_tokens":7,"a":{"\u006e":9}}"#),
+            7
+        );
+    }
+
+    #[test]
+    fn a_long_file_counts_by_its_size() {
+        let body = json!({"data": "QUJD".repeat(100_000)}).to_string();
+        assert!((4_000..4_200).contains(&tokens(Surface::Chat, &body).0));
     }
 
     #[test]

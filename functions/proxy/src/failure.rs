@@ -24,6 +24,8 @@ const DEFAULT_RETRY_AFTER: u64 = 5;
 pub(crate) struct Failure {
     pub(crate) refusal: Refusal,
     pub(crate) failed: Failed,
+    /// Whether the connection broke after the request had gone out, or may have.
+    broken: bool,
 }
 
 impl Failure {
@@ -37,7 +39,13 @@ impl Failure {
                 retry_after_ms,
             },
             refusal,
+            broken: false,
         }
+    }
+
+    /// Whether the provider may have begun to work on it all the same: no head came, or it gave up itself.
+    pub(crate) fn may_be_charged(&self) -> bool {
+        self.failed.cause == Some(Cause::Timeout) || self.broken
     }
 
     /// Another try would meet the same.
@@ -94,7 +102,9 @@ pub(crate) fn unanswered(error: &FetchError, target: &Target<'_>, waited: Durati
         .remedy("Try again; check the provider's status page and the key's base_url."),
     }
     .provider(target.manifest.slug);
-    Failure::new(refusal, Some(cause))
+    let mut failure = Failure::new(refusal, Some(cause));
+    failure.broken = matches!(error, FetchError::Broken(_));
+    failure
 }
 
 /// The answer is in a form that the gateway cannot read.
@@ -137,6 +147,7 @@ pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &W
     let kind = match status {
         401 | 403 => FailureKind::Key,
         402 => FailureKind::Quota,
+        400 if is_no_credit(&said) => FailureKind::Quota,
         429 if is_quota(&said) => FailureKind::Quota,
         429 => FailureKind::RateLimited,
         404 => FailureKind::NotFound,
@@ -167,7 +178,11 @@ pub(crate) fn refused(status: u16, retry_after: Option<u64>, said: Said, who: &W
 }
 
 /// The provider said in the middle of its answer that it failed.
-pub(crate) fn in_stream(failure: Reported, who: &Who) -> Refusal {
+pub(crate) fn in_stream(mut failure: Reported, who: &Who) -> Refusal {
+    // Of the platform's account, nothing.
+    if who.managed && failure.kind != FailureKind::Invalid {
+        failure.said.message = None;
+    }
     in_words(failure, None, None, who)
 }
 
@@ -274,7 +289,8 @@ fn in_words(
 /// account, nothing at all.
 pub(crate) fn said(status: u16, body: &[u8], credential: &Credential) -> Said {
     let mut said = cleaned(Said::read(body), credential);
-    if credential.managed && !matches!(status, 400 | 404 | 413 | 422) {
+    let account = !matches!(status, 400 | 404 | 413 | 422) || is_no_credit(&said);
+    if credential.managed && account {
         said.message = None;
     }
     said
@@ -294,6 +310,12 @@ fn cleaned(said: Said, credential: &Credential) -> Said {
         code: clean(said.code),
         param: clean(said.param),
     }
+}
+
+/// Anthropic says so with a 400, in words only: <https://docs.anthropic.com/en/api/errors>.
+fn is_no_credit(said: &Said) -> bool {
+    let message = said.message.as_deref().unwrap_or_default();
+    message.starts_with("Your credit balance is too low")
 }
 
 /// Whether a 429 means an exhausted account, not a rate.

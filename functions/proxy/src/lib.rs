@@ -152,7 +152,11 @@ async fn forward<H: Host>(
         BodyKind::Unread => (None, Some(body)),
         // Where the provider is named, a form needs no reading, and may be as large as the provider takes; but where a
         // configuration is in play, it has a say about models.
-        BodyKind::Form if provider.is_some() && caller.who.plan().is_none() => (None, Some(body)),
+        BodyKind::Form
+            if provider.is_some() && caller.who.plan().is_none() && !terms::metered(&caller) =>
+        {
+            (None, Some(body))
+        }
         BodyKind::Json | BodyKind::JsonMaybe | BodyKind::Form => {
             surface::check_length(request.headers, settings.max_body)?;
             (Some(host.read(body, settings.max_body).await?), None)
@@ -294,6 +298,10 @@ async fn pursue<H: Host>(
                 continue;
             }
         };
+        let target = match credential.managed {
+            true => target.on_platform(call.surface),
+            false => target,
+        };
         let terms = terms::terms(
             host,
             settings,
@@ -324,6 +332,7 @@ async fn pursue<H: Host>(
         let Failure {
             refusal,
             mut failed,
+            ..
         } = failure;
         // What failed before it was sent, such as for want of money, is neither the provider's fault nor its key's.
         let sent = draft.attempts() > before;

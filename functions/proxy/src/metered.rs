@@ -12,6 +12,7 @@ use lockgate_providers::Surface;
 use memchr::memmem;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 use crate::estimate;
 use crate::stream::{Counted, Ending};
@@ -37,27 +38,33 @@ struct Options<'a> {
     include_usage: Option<&'a RawValue>,
 }
 
+/// What a body says of usage can be read in two ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("its `stream_options` can be read in two ways")]
+pub(crate) struct Unclear;
+
 /// The body of a streamed Chat Completions request with `stream_options.include_usage` set, and no other byte changed;
-/// `None` where it is, or where nobody can say what the provider would make of it.
-pub(crate) fn with_usage(body: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(body).ok()?;
-    let asked: Asked<'_> = serde_json::from_str(text).ok()?;
+/// `None` where it is, or where the provider will refuse what there is.
+pub(crate) fn with_usage(body: &[u8]) -> Result<Option<Vec<u8>>, Unclear> {
+    let text = std::str::from_utf8(body).map_err(|_| Unclear)?;
+    // A field that is there twice is refused.
+    let asked: Asked<'_> = serde_json::from_str(text).map_err(|_| Unclear)?;
     let Some(options) = asked.stream_options.map(RawValue::get) else {
         let field = "\"stream_options\":{\"include_usage\":true}";
-        return with_field(text, text, field);
+        return Ok(with_field(text, text, field));
     };
     if options == "null" {
-        return replaced(text, options, "{\"include_usage\":true}");
+        return Ok(replaced(text, options, "{\"include_usage\":true}"));
     }
     if !options.starts_with('{') {
-        return None;
+        return Ok(None);
     }
-    let inner: Options<'_> = serde_json::from_str(options).ok()?;
-    match inner.include_usage.map(RawValue::get) {
+    let inner: Options<'_> = serde_json::from_str(options).map_err(|_| Unclear)?;
+    Ok(match inner.include_usage.map(RawValue::get) {
         None => with_field(text, options, "\"include_usage\":true"),
         Some(off @ ("false" | "null")) => replaced(text, off, "true"),
         Some(_) => None,
-    }
+    })
 }
 
 /// The text with `field` as the first of `object`, which is a part of it.

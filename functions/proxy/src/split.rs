@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use lockgate_host::Host;
 use lockgate_routing::{Course, Step};
@@ -19,6 +20,10 @@ use crate::{circuit, log};
 
 /// Workspaces whose splits an isolate keeps at once.
 const MAX_WORKSPACES: usize = 1_000;
+
+/// How long a request looks again and again whether another one's draw has come back, and the pauses, ms.
+const GLANCES_MS: u64 = 20;
+const GLANCE_MS: u64 = 2;
 
 thread_local! {
     static BLOCKS: RefCell<Blocks> = RefCell::default();
@@ -87,13 +92,28 @@ async fn drawn<H: Host>(
     weights: Vec<u32>,
 ) -> usize {
     let workspace = &*caller.who.snapshot.workspace;
-    let asked_at = host.monotonic_ms();
-    let taken = BLOCKS.with_borrow_mut(|blocks| {
-        let split = blocks.find(workspace, split)?;
-        split.is_of(&weights).then(|| split.take(asked_at))?
-    });
-    if let Some(place) = taken {
-        return place;
+    let began = host.monotonic_ms();
+    let mut asked_at = began;
+    loop {
+        let (taken, drawing) = BLOCKS.with_borrow_mut(|blocks| {
+            match blocks
+                .find(workspace, split)
+                .filter(|split| split.is_of(&weights))
+            {
+                Some(split) => (split.take(asked_at), split.drawing > 0),
+                None => (None, false),
+            }
+        });
+        if let Some(place) = taken {
+            return place;
+        }
+        // While one request draws, what it brings is likely enough for others.
+        let late = asked_at.saturating_sub(began) >= GLANCES_MS;
+        if !drawing || late || settings.lease_ms == 0 {
+            break;
+        }
+        host.sleep(Duration::from_millis(GLANCE_MS)).await;
+        asked_at = host.monotonic_ms();
     }
     let most = BLOCKS.with_borrow_mut(|blocks| blocks.split(workspace, split, &weights).begin());
     let under_way = UnderWay { workspace, split };

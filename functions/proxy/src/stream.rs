@@ -186,6 +186,10 @@ impl<H: Host> Ending<H> {
         let said = said.or_else(|| usage::streamed(self.form()?, seen));
         match said {
             Some(tokens) => self.account.used(tokens),
+            // Pictures and sound are not counted on the way.
+            None if matches!(self.surface, Surface::Images | Surface::Audio) => {
+                self.account.delivered(None);
+            }
             None => self
                 .account
                 .delivered(counted.map(|counted| counted.output)),

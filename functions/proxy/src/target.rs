@@ -106,6 +106,22 @@ pub(crate) fn course<'a>(
     Ok(course)
 }
 
+impl Target<'_> {
+    /// The same on the platform's account, which all workspaces share: what providers keep for later requests
+    /// (Responses) goes there in a dialect that keeps nothing.
+    pub(crate) fn on_platform(self, surface: Surface) -> Self {
+        match (surface, self.way) {
+            (Surface::Responses, Way::Through)
+                if self.manifest.chats() && !self.model.is_empty() =>
+            {
+                let way = Way::Translate(Dialect::OpenAiResponses);
+                Self { way, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 impl<'a> Course<'a> {
     /// How many choices each step has.
     pub(crate) fn sizes(&self) -> Vec<usize> {

@@ -39,7 +39,7 @@ impl Terms {
 }
 
 /// Whether usage has to be known under a key's limits.
-fn metered(caller: &Caller) -> bool {
+pub(crate) fn metered(caller: &Caller) -> bool {
     let identity = &caller.who.identity;
     identity.limits.tokens_per_minute.is_some() || identity.budget.is_some()
 }
@@ -96,6 +96,16 @@ fn is_stateless<H: Host>(cargo: &Cargo<'_, H>) -> bool {
     }
 }
 
+/// What a batch will use is written in a file at the provider.
+fn uncountable(target: &Target<'_>) -> Refusal {
+    Refusal::new(
+        Code::UNSUPPORTED_FEATURE,
+        "What a batch uses is not known here, and this gateway key has a limit of tokens or a budget.",
+    )
+    .provider(target.manifest.slug)
+    .remedy("Use a gateway key without such a limit.")
+}
+
 /// The platform's account is shared by all workspaces.
 fn keeps_state(target: &Target<'_>) -> Refusal {
     let manifest = target.manifest;
@@ -147,6 +157,9 @@ pub(crate) async fn terms<H: Host>(
         cached_input: 0,
         output: 0,
     };
+    if exact && !free && cargo.request.call.surface == Surface::Batches {
+        return Err(uncountable(target));
+    }
     match rate {
         None if paid && !free => Err(lockgate_routing::unpriced(target)),
         None if paid => Ok(Terms {

@@ -194,16 +194,16 @@ impl<H: Host> Transform for Translation<H> {
             let number = self.translator.next_number();
             self.voice.error(&refusal, draft.request_id(), number, out);
         }
-        let deltas = self.translator.deltas();
+        let output = self.translator.output();
         match self.translator.usage().map(usage::tokens) {
             Some(used) if *self.translator.outcome() == Outcome::Complete => account.used(used),
             // Some say at the beginning what the input was, and count the output at the end.
             Some(used) => account.used(Tokens {
-                output: used.output.max(deltas),
+                output: used.output.max(output),
                 estimated: true,
                 ..used
             }),
-            None => account.delivered(Some(deltas)),
+            None => account.delivered(Some(output)),
         }
     }
 }

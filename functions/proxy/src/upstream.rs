@@ -33,6 +33,11 @@ const FORWARDED: &[&str] = &[
 ];
 /// The same where the request is translated: what is left says nothing of the body's dialect.
 const FORWARDED_TRANSLATED: &[&str] = &["idempotency-key", "user-agent"];
+/// The same where the platform's account is called: what is left changes neither the price nor what others get to see, as
+/// a key for repeated requests that another workspace uses too would.
+const FORWARDED_MANAGED: &[&str] = &["user-agent"];
+/// Of those that every provider gets, the ones that the platform's does not.
+const WITHHELD_MANAGED: &[&str] = &["anthropic-beta", "openai-beta", "idempotency-key"];
 /// Bytes of a provider's error that are read for its message.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
@@ -73,9 +78,17 @@ pub(crate) async fn send<H: Host>(
     let url = call::url(manifest, &base, outgoing.operation, &key.options, query);
 
     let mut set: Vec<(&str, &str)> = Vec::new();
-    let names = if outgoing.translated {
+    let names = if outgoing.translated && credential.managed {
+        set.push(("content-type", "application/json"));
+        Cow::Borrowed(FORWARDED_MANAGED)
+    } else if outgoing.translated {
         set.push(("content-type", "application/json"));
         Cow::Borrowed(FORWARDED_TRANSLATED)
+    } else if credential.managed {
+        let all = FORWARDED
+            .iter()
+            .filter(|name| !WITHHELD_MANAGED.contains(name));
+        Cow::Owned(all.copied().collect())
     } else if manifest.forward_headers.is_empty() {
         Cow::Borrowed(FORWARDED)
     } else {

@@ -2,7 +2,7 @@
 
 use crate::answer::Usage;
 use crate::error::Failure;
-use crate::event::Event;
+use crate::event::{Delta, Event};
 use crate::json::Problem;
 use crate::sse::{Frame, Sse};
 
@@ -65,7 +65,7 @@ pub struct StreamTranslator {
 struct State {
     outcome: Outcome,
     usage: Option<Usage>,
-    deltas: u64,
+    output: u64,
 }
 
 impl StreamTranslator {
@@ -83,7 +83,7 @@ impl StreamTranslator {
             state: State {
                 outcome: Outcome::Open,
                 usage: None,
-                deltas: 0,
+                output: 0,
             },
         }
     }
@@ -148,10 +148,10 @@ impl StreamTranslator {
         self.encoder.next_number()
     }
 
-    /// How many pieces of output came, each of which is a token at least.
+    /// How many tokens of output came, by their bytes.
     #[must_use]
-    pub fn deltas(&self) -> u64 {
-        self.state.deltas
+    pub fn output(&self) -> u64 {
+        self.state.output
     }
 
     /// What the provider said it cost.
@@ -159,6 +159,15 @@ impl StreamTranslator {
     pub fn usage(&self) -> Option<Usage> {
         self.state.usage
     }
+}
+
+/// About as many tokens as a piece of output has, and one at least.
+fn tokens(delta: &Delta<'_>) -> u64 {
+    let bytes = match delta {
+        Delta::Text(text) | Delta::Arguments(text) => text.len(),
+        Delta::Signature(_) | Delta::Citation(_) => 0,
+    };
+    (bytes.div_ceil(3) as u64).max(1)
 }
 
 impl State {
@@ -173,7 +182,7 @@ impl State {
                 return;
             }
             Event::End => self.outcome = Outcome::Complete,
-            Event::Delta { .. } => self.deltas += 1,
+            Event::Delta { delta, .. } => self.output += tokens(delta),
             _ => {}
         }
         encoder.event(event, out);

@@ -217,6 +217,8 @@ pub struct Purse {
     /// What the authority said last, and when it was asked.
     said: Each<Option<(DrawnPart, u64)>>,
     untold: Vec<GrantReport>,
+    /// When the draw that is under way was begun.
+    filling: Option<u64>,
 }
 
 impl Purse {
@@ -234,6 +236,7 @@ impl Purse {
             reached: false,
             said: Each::default(),
             untold: Vec::new(),
+            filling: None,
         }
     }
 
@@ -292,6 +295,13 @@ impl Purse {
     #[must_use]
     pub fn is_at_its_limit(&self) -> bool {
         self.reached
+    }
+
+    /// Whether a draw is under way. One that has not come back after a second may never do.
+    #[must_use]
+    pub fn is_being_filled(&self, now: u64) -> bool {
+        let recent = |began: u64| began <= now && now - began < 1_000;
+        !self.reached && self.filling.is_some_and(recent)
     }
 
     /// A question is about to be asked.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 
 fn asked(body: &str) -> Option<String> {
-    with_usage(body.as_bytes()).map(|body| String::from_utf8(body).unwrap())
+    let body = with_usage(body.as_bytes()).unwrap()?;
+    Some(String::from_utf8(body).unwrap())
 }
 
 #[test]
@@ -50,13 +51,17 @@ fn usage_is_asked_for_and_nothing_else_is_changed() {
         r#"{"stream_options":{"include_usage":1}}"#,
         r#"{"stream_options":[]}"#,
         r#"{"stream_options":"include_usage"}"#,
+        "[]",
+    ] {
+        assert_eq!(asked(left), None, "{left}");
+    }
+    for unclear in [
         r#"{"stream_options":{},"stream_options":{}}"#,
         r#"{"stream_options":{"include_usage":false,"include_usage":false}}"#,
-        "[]",
         "",
         "{\"a\":\"\u{1}\"",
     ] {
-        assert_eq!(asked(left), None, "{left}");
+        assert_eq!(with_usage(unclear.as_bytes()), Err(Unclear), "{unclear}");
     }
 }
 

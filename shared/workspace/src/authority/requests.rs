@@ -41,6 +41,8 @@ struct Columns<'a> {
     #[serde(borrow)]
     agent: Cow<'a, str>,
     #[serde(borrow)]
+    path: Text<'a>,
+    #[serde(borrow)]
     team: Option<Text<'a>>,
     #[serde(borrow)]
     route: Option<Text<'a>>,
@@ -91,6 +93,9 @@ pub(super) fn store(tx: &mut dyn Tx, workspace: &str, records: &str) -> Result<(
     sums.store(tx, workspace)
 }
 
+/// How paths end where tokens are counted, which asks no provider.
+const COUNT: &str = "/count_tokens";
+
 /// Adds a request to the sums.
 fn count<'a>(sums: &mut Sums<'a>, columns: Columns<'a>) {
     let text = |text: Option<Text<'a>>| text.map(|text| text.0).unwrap_or_default();
@@ -100,10 +105,10 @@ fn count<'a>(sums: &mut Sums<'a>, columns: Columns<'a>) {
         tokens: columns.tokens.unwrap_or_default(),
         cost_microusd: columns.cost_microusd.unwrap_or_default(),
     };
-    // Whoever asks can make up names of models, but not such as a provider answers to.
+    // Whoever asks can make up names of models, but not such as a provider answers to; tokens are counted without one.
     let model = columns
         .model
-        .filter(|_| columns.provider.is_some() && !error);
+        .filter(|_| columns.provider.is_some() && !error && !columns.path.0.ends_with(COUNT));
     let of = Of {
         day: usage::day(&columns.at),
         gateway_key: columns.gateway_key,

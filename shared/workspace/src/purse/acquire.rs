@@ -17,6 +17,12 @@ use crate::{AskError, Settings, ask, new_id};
 /// The longest pause before the authority is asked again, ms.
 const PAUSE_MS: u64 = 100;
 
+/// While one request draws, what it brings is likely enough for others: they look again after so long, ms, rather than
+/// contend for the store.
+const GLANCE_MS: u64 = 2;
+/// They do so for this long, ms.
+const GLANCES_MS: u64 = 20;
+
 /// Why a request gets nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
@@ -59,6 +65,12 @@ pub async fn acquire<H: Host>(
     loop {
         if let Some(hold) = purse.borrow_mut().take(host.monotonic_ms(), needs) {
             return Ok(hold);
+        }
+        let now = host.monotonic_ms();
+        let shared = settings.lease_ms > 0 && purse.borrow().is_being_filled(now);
+        if shared && now.saturating_sub(began) < GLANCES_MS {
+            host.sleep(Duration::from_millis(GLANCE_MS)).await;
+            continue;
         }
         let mut refused = None;
         if purse.borrow().is_at_its_limit() {
@@ -122,9 +134,12 @@ struct Pending<'a> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
+        let mut purse = self.purse.borrow_mut();
+        purse.filling = None;
         if let Some(draws) = self.draws.take() {
-            self.purse.borrow_mut().lost(draws);
+            purse.lost(draws);
         }
+        drop(purse);
         (self.news)();
     }
 }
@@ -142,6 +157,9 @@ async fn question<H: Host>(
     let asked = purse.borrow_mut().asks(host.monotonic_ms());
     let look = news.is_none();
     let draws = purse.borrow().draws(owner.gateway_key, &grant, needs, look);
+    if !look {
+        purse.borrow_mut().filling = Some(asked.at);
+    }
     let mut pending = news.map(|news| Pending {
         purse,
         draws: Some(draws.clone()),
