@@ -1,5 +1,7 @@
 //! From the host's request to the functions' [`Incoming`], and from their [`Answer`] to the host's response.
 
+use std::time::Duration;
+
 use lockgate_host::{Answer, AnswerBody, Incoming, Method};
 use spin_sdk::wasip3;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method as WasiMethod, Request, Response};
@@ -9,7 +11,7 @@ use super::body::Sent;
 use super::headers;
 use super::pump::{CHUNK, follow, pump, whole};
 use super::rewrite::rewrite;
-use super::{SpinBody, SpinHeaders, SpinHost};
+use super::{SpinBody, SpinHeaders, SpinHost, wait};
 
 /// Answers one request of the host's with `handle`.
 pub async fn serve(
@@ -133,6 +135,8 @@ fn broken(fields: Fields, code: ErrorCode) -> (Response, Sent) {
     let (writer, reader) = wit_stream::new();
     let (result, result_reader) = wit_future::new(|| Ok(None));
     wasip3::spawn(async move {
+        // The host sends the head while it waits for a body; one that has failed already takes the head with it.
+        wait::sleep(Duration::from_millis(1)).await;
         drop(writer);
         // A host that has given the answer up does not listen.
         drop(result.write(Err(code)).await);
