@@ -22,7 +22,7 @@ use crate::{circuit, log};
 const MAX_WORKSPACES: usize = 1_000;
 
 /// How long a request looks again and again whether another one's draw has come back, and the pauses, ms.
-const GLANCES_MS: u64 = 20;
+const GLANCES_MS: u64 = 500;
 const GLANCE_MS: u64 = 2;
 
 thread_local! {
@@ -100,7 +100,7 @@ async fn drawn<H: Host>(
                 .find(workspace, split)
                 .filter(|split| split.is_of(&weights))
             {
-                Some(split) => (split.take(asked_at), split.drawing > 0),
+                Some(split) => (split.take(asked_at), split.is_being_drawn(asked_at)),
                 None => (None, false),
             }
         });
@@ -115,7 +115,11 @@ async fn drawn<H: Host>(
         host.sleep(Duration::from_millis(GLANCE_MS)).await;
         asked_at = host.monotonic_ms();
     }
-    let most = BLOCKS.with_borrow_mut(|blocks| blocks.split(workspace, split, &weights).begin());
+    let most = BLOCKS.with_borrow_mut(|blocks| {
+        let split = blocks.split(workspace, split, &weights);
+        split.since = asked_at;
+        split.begin()
+    });
     let under_way = UnderWay { workspace, split };
     let question = DataQuestion::DrawSplit(SplitDraw {
         split: split.to_owned(),
@@ -195,6 +199,8 @@ struct Split {
     before: u32,
     /// Draws under way.
     drawing: u32,
+    /// When the last of them was begun.
+    since: u64,
     /// What was handed out here while the authority could not be asked.
     alone: Vec<u64>,
 }
@@ -262,6 +268,11 @@ impl Blocks {
 impl Split {
     fn is_of(&self, weights: &[u32]) -> bool {
         self.weights == weights
+    }
+
+    /// Whether a draw is under way. One that has not come back after a second may never do.
+    fn is_being_drawn(&self, now: u64) -> bool {
+        self.drawing > 0 && now.saturating_sub(self.since) < 1_000
     }
 
     fn is_in_use(&self) -> bool {

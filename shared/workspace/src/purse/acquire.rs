@@ -21,7 +21,7 @@ const PAUSE_MS: u64 = 100;
 /// contend for the store.
 const GLANCE_MS: u64 = 2;
 /// They do so for this long, ms.
-const GLANCES_MS: u64 = 20;
+const GLANCES_MS: u64 = 500;
 
 /// Why a request gets nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
