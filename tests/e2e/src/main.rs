@@ -47,6 +47,7 @@ mod streamed;
 mod streaming;
 mod surfaces;
 mod tags;
+mod telemetry;
 mod tenant;
 mod translated_streams;
 mod translation;
@@ -96,6 +97,7 @@ fn cases() -> Vec<Case> {
         changes::cases(),
         fallback::cases(),
         usage::cases(),
+        telemetry::cases(),
         managed::cases(),
         limits::cases(),
         failover::cases(),
