@@ -32,6 +32,7 @@ mod management;
 mod misconfiguration;
 mod passthrough;
 mod pins;
+mod platform;
 mod provider_keys;
 mod roles;
 mod routes;
@@ -98,6 +99,7 @@ fn cases() -> Vec<Case> {
         fallback::cases(),
         usage::cases(),
         telemetry::cases(),
+        platform::cases(),
         managed::cases(),
         limits::cases(),
         failover::cases(),

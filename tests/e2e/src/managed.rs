@@ -47,7 +47,7 @@ fn secret(provider: &str) -> String {
 }
 
 /// Gives the platform a key of a provider, which has a mock of its own.
-fn platform_key(gateway: &Gateway, provider: &str) -> MockProvider {
+pub(crate) fn platform_key(gateway: &Gateway, provider: &str) -> MockProvider {
     let mock = MockProvider::start(0);
     let body = json!({
         "provider": provider, "name": "house", "secret": secret(provider), "force": true,
@@ -58,14 +58,14 @@ fn platform_key(gateway: &Gateway, provider: &str) -> MockProvider {
 }
 
 /// Sets the platform's price of a model: so many micro-USD for a token of input, and of output.
-fn price(gateway: &Gateway, provider: &str, model: &str, input: u64, output: u64) {
+pub(crate) fn price(gateway: &Gateway, provider: &str, model: &str, input: u64, output: u64) {
     let body = json!({"input_microusd_per_mtok": input * 1_000_000, "output_microusd_per_mtok": output * 1_000_000});
     let path = format!("/api/prices/{provider}/{model}");
     platform(gateway, Call::new("PUT", &path).json(&body)).expect(200);
 }
 
 /// A workspace with OpenAI keys of its own, money, and a configuration.
-fn ready(scene: &Scene<'_>, keys: &[Value], credit: u64, document: &str) -> String {
+pub(crate) fn ready(scene: &Scene<'_>, keys: &[Value], credit: u64, document: &str) -> String {
     let mut wanted: Vec<(&str, Value)> = keys
         .iter()
         .map(|key| ("provider-keys", key.clone()))
@@ -87,7 +87,7 @@ fn ready(scene: &Scene<'_>, keys: &[Value], credit: u64, document: &str) -> Stri
 }
 
 /// A route to the platform's key of a provider, alone.
-fn alone(provider: &str, model: &str) -> String {
+pub(crate) fn alone(provider: &str, model: &str) -> String {
     document(
         &[&format!(
             "id: house, provider: {provider}, model: {model}, credential: managed"
@@ -110,7 +110,7 @@ fn ask(scene: &Scene<'_>, key: &str, number: usize, body: &Value) -> Reply {
 }
 
 /// The log's items, once there are so many.
-fn log(scene: &Scene<'_>, count: usize) -> Vec<Value> {
+pub(crate) fn log(scene: &Scene<'_>, count: usize) -> Vec<Value> {
     eventually("the log", || {
         let items = scene.get("requests?limit=1000")["items"]
             .as_array()
