@@ -423,8 +423,7 @@ pub(crate) fn push<H: Host>(host: &H, settings: &Rc<Settings>, draft: Draft) {
         queue.begins(now)
     });
     if flush {
-        let (background, settings) = (host.clone(), settings.clone());
-        host.spawn(async move { flush_later(background, settings).await });
+        begin(host, settings);
     }
 }
 
@@ -437,9 +436,14 @@ pub(crate) fn more<H: Host>(host: &H, settings: &Rc<Settings>, workspace: &str) 
         queue.begins(now)
     });
     if flush {
-        let (background, settings) = (host.clone(), settings.clone());
-        host.spawn(async move { flush_later(background, settings).await });
+        begin(host, settings);
     }
+}
+
+/// Begins a flush in the background.
+fn begin<H: Host>(host: &H, settings: &Rc<Settings>) {
+    let (background, settings) = (host.clone(), settings.clone());
+    host.spawn(async move { flush_later(background, settings).await });
 }
 
 async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
@@ -459,7 +463,7 @@ async fn flush_later<H: Host>(host: H, settings: Rc<Settings>) {
             match incidents.take() {
                 Some(incidents) => {
                     let due = admission::due(&host, &workspace, RENEWALS);
-                    let grants = limits::reports(&host, &workspace);
+                    let grants = limits::reports(&workspace);
                     let splits = split::unused(&workspace);
                     let told = Told {
                         incidents,

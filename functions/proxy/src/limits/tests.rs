@@ -238,11 +238,11 @@ fn what_did_not_arrive_is_told_again_though_its_purse_was_forgotten() {
     assert_eq!(kept(), 2);
     // Somebody is about to draw.
     let owned = PURSES.with_borrow(|purses| purses.get("gk_of_ws_1").cloned());
-    assert_eq!(take("ws_1"), [report("ws_1")]);
+    assert_eq!(reports("ws_1"), [report("ws_1")]);
     assert_eq!(kept(), 2);
-    assert!(take("ws_1").is_empty());
+    assert!(reports("ws_1").is_empty());
     drop(owned);
-    assert!(take("ws_1").is_empty());
+    assert!(reports("ws_1").is_empty());
     assert_eq!(kept(), 1);
-    assert_eq!(take("ws_2"), [report("ws_2")]);
+    assert_eq!(reports("ws_2"), [report("ws_2")]);
 }

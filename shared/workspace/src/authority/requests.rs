@@ -192,18 +192,8 @@ pub(super) fn list(
         params.push(value);
         sql.push_str(&format!(" AND {condition} ?{}", params.len()));
     };
-    let texts = [
-        ("gateway_key =", &filter.gateway_key),
-        ("agent =", &filter.agent),
-        ("route =", &filter.route),
-        ("provider =", &filter.provider),
-        ("model =", &filter.model),
-        ("credential =", &filter.credential),
-    ];
-    for (condition, value) in texts {
-        if let Some(value) = value {
-            add(condition, value.as_str().into());
-        }
+    for (column, value) in filter.texts() {
+        add(&format!("{column} ="), value.into());
     }
     if let Some(status) = filter.status {
         add("status =", u64::from(status).into());

@@ -209,19 +209,9 @@ pub(super) fn sums(tx: &mut dyn Tx, workspace: &str, query: &UsageQuery) -> Resu
         params.push(value);
         let _ = write!(sql, " AND {condition} ?{}", params.len());
     };
-    let texts = [
-        ("gateway_key =", &filter.gateway_key),
-        ("agent =", &filter.agent),
-        ("team =", &query.team),
-        ("route =", &filter.route),
-        ("provider =", &filter.provider),
-        ("model =", &filter.model),
-        ("credential =", &filter.credential),
-    ];
-    for (condition, value) in texts {
-        if let Some(value) = value {
-            add(condition, value.as_str().into());
-        }
+    let team = query.team.as_deref().map(|team| ("team", team));
+    for (column, value) in filter.texts().chain(team) {
+        add(&format!("{column} ="), value.into());
     }
     if let Some(since) = filter.since {
         add("day >=", day_of(since).into());

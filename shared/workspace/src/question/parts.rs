@@ -92,6 +92,22 @@ pub struct RequestFilter {
     pub until: Option<Timestamp>,
 }
 
+impl RequestFilter {
+    /// The filters that are texts, with their columns; the request log and the sums of usage have them all.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let texts = [
+            ("gateway_key", &self.gateway_key),
+            ("agent", &self.agent),
+            ("route", &self.route),
+            ("provider", &self.provider),
+            ("model", &self.model),
+            ("credential", &self.credential),
+        ];
+        let given = texts.into_iter();
+        given.filter_map(|(column, text)| Some((column, text.as_deref()?)))
+    }
+}
+
 /// A JSON array of [`RequestRecord`](crate::resource::RequestRecord)s, kept as text: written once, and read where it
 /// is stored. Inside an [`Envelope`](super::Envelope) that travels it stands as the array that it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
