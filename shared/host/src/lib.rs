@@ -21,7 +21,18 @@ pub use crate::http::{
 pub use ::http::Method;
 pub use secret::Secret;
 pub use store::{Authority, Database, KeyValue, Row, StoreError, Tx, TxKind, Value};
+use thiserror::Error;
 pub use whole::WholeEvents;
+
+/// A setting that is missing or makes no sense. The text names it and what was found, never a secret's value.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{setting}: {problem}")]
+pub struct Misconfigured {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// What is wrong, and what is wanted.
+    pub problem: String,
+}
 
 /// Settings by name.
 pub trait Variables {

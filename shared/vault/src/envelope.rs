@@ -59,7 +59,7 @@ pub enum OpenError {
     },
     /// The data key does not unwrap.
     #[error(
-        "the data key does not unwrap: it was sealed under another LOCKGATE_KEK, for another key or version, or was altered"
+        "the data key does not unwrap: it was wrapped under another key-encryption key, for another key or version, or was altered"
     )]
     WrongKekOrBinding,
     /// The data key unwraps, the ciphertext does not open under it.
@@ -68,6 +68,127 @@ pub enum OpenError {
     /// Shorter than any sealed secret or wrapped data key.
     #[error("the sealed secret is cut short")]
     Truncated,
+}
+
+/// A data key: the 32 bytes that one secret is sealed under, wiped when dropped.
+pub struct Dek(Box<Zeroizing<[u8; DEK_BYTES]>>);
+
+impl Dek {
+    /// A fresh one.
+    #[must_use]
+    pub fn generate(random: Random<'_>) -> Self {
+        let mut dek = Box::new(Zeroizing::new([0; DEK_BYTES]));
+        random(dek.as_mut_slice());
+        Self(dek)
+    }
+
+    /// One that a vault has unwrapped, where it has the right length.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut dek = Box::new(Zeroizing::new([0; DEK_BYTES]));
+        if bytes.len() != DEK_BYTES {
+            return None;
+        }
+        dek.copy_from_slice(bytes);
+        Some(Self(dek))
+    }
+
+    /// The bytes, for wrapping them.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
+/// Whether a secret can be sealed at all.
+///
+/// # Errors
+/// An empty secret, or one longer than [`MAX_SECRET_BYTES`].
+pub fn check(secret: &Secret) -> Result<(), SealError> {
+    match secret.len() {
+        0 => Err(SealError::Empty),
+        bytes if bytes > MAX_SECRET_BYTES => Err(SealError::TooLong { bytes }),
+        _ => Ok(()),
+    }
+}
+
+/// Encrypts a secret under its data key, which must have encrypted nothing else.
+///
+/// # Errors
+/// An empty secret, or one longer than [`MAX_SECRET_BYTES`].
+pub fn encrypt_secret(
+    dek: &Dek,
+    binding: &Binding<'_>,
+    secret: &Secret,
+    random: Random<'_>,
+) -> Result<Vec<u8>, SealError> {
+    check(secret)?;
+    let aad = binding.authenticated_data(PURPOSE_SECRET);
+    // AES-GCM refuses only what is longer than it can count, 64 GiB.
+    encrypt(&dek.0, &aad, secret.expose(), random).ok_or(SealError::TooLong {
+        bytes: secret.len(),
+    })
+}
+
+/// Decrypts what [`encrypt_secret`] made, with the same data key and binding.
+///
+/// # Errors
+/// See [`OpenError`]. A ciphertext cut short in its middle is `Altered`: only its tag can tell.
+pub fn decrypt_secret(
+    dek: &Dek,
+    binding: &Binding<'_>,
+    ciphertext: &[u8],
+) -> Result<Secret, OpenError> {
+    let sealed = Blob::read(ciphertext)?;
+    let aad = binding.authenticated_data(PURPOSE_SECRET);
+    let mut secret = sealed.decrypt(&dek.0, &aad).ok_or(OpenError::Altered)?;
+    Ok(Secret::new(std::mem::take(&mut *secret)))
+}
+
+/// Wraps a data key under a local KEK.
+#[must_use]
+pub fn wrap_local(kek: &Kek, binding: &Binding<'_>, dek: &Dek, random: Random<'_>) -> Vec<u8> {
+    let aad = binding.authenticated_data(PURPOSE_DEK);
+    // 32 bytes are never more than AES-GCM can count.
+    encrypt(kek.wrapping(), &aad, dek.expose(), random).unwrap_or_default()
+}
+
+/// Unwraps what [`wrap_local`] made, with the same KEK and binding.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn unwrap_local(kek: &Kek, binding: &Binding<'_>, wrapped: &[u8]) -> Result<Dek, OpenError> {
+    let wrapped = Blob::read(wrapped)?;
+    if wrapped.body.len() < DEK_BYTES {
+        return Err(OpenError::Truncated);
+    }
+    let aad = binding.authenticated_data(PURPOSE_DEK);
+    let dek = wrapped.decrypt(kek.wrapping(), &aad);
+    dek.and_then(|dek| Dek::read(&dek))
+        .ok_or(OpenError::WrongKekOrBinding)
+}
+
+/// Seals anything of the gateway's own under a local KEK, with authenticated data of the caller's. The data is to begin with a
+/// label that no other use has.
+pub(crate) fn seal_local(
+    kek: &Kek,
+    authenticated_data: &[u8],
+    plain: &[u8],
+    random: Random<'_>,
+) -> Vec<u8> {
+    encrypt(kek.wrapping(), authenticated_data, plain, random).unwrap_or_default()
+}
+
+/// Opens what [`seal_local`] made.
+pub(crate) fn open_local(
+    kek: &Kek,
+    authenticated_data: &[u8],
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let sealed = Blob::read(sealed)?;
+    sealed
+        .decrypt(kek.wrapping(), authenticated_data)
+        .ok_or(OpenError::WrongKekOrBinding)
 }
 
 /// Seals `secret` for `binding` under a fresh data key, and wraps that under `kek`.
@@ -80,28 +201,11 @@ pub fn seal(
     secret: &Secret,
     random: Random<'_>,
 ) -> Result<Sealed, SealError> {
-    let bytes = secret.len();
-    if secret.is_empty() {
-        return Err(SealError::Empty);
-    }
-    let too_long = SealError::TooLong { bytes };
-    if bytes > MAX_SECRET_BYTES {
-        return Err(too_long);
-    }
-    let mut dek = Zeroizing::new([0; DEK_BYTES]);
-    random(dek.as_mut_slice());
-    let encrypt = |key: &[u8; DEK_BYTES], purpose, plain: &[u8], random: Random<'_>| {
-        encrypt(key, &binding.authenticated_data(purpose), plain, random)
-    };
-    let ciphertext = encrypt(&dek, PURPOSE_SECRET, secret.expose(), random);
-    let wrapped = encrypt(kek.wrapping(), PURPOSE_DEK, dek.as_slice(), random);
-    // AES-GCM refuses only what is longer than it can count, 64 GiB.
-    let (Some(ciphertext), Some(wrapped)) = (ciphertext, wrapped) else {
-        return Err(too_long);
-    };
+    check(secret)?;
+    let dek = Dek::generate(random);
     Ok(Sealed {
-        ciphertext,
-        wrapped,
+        ciphertext: encrypt_secret(&dek, binding, secret, random)?,
+        wrapped: wrap_local(kek, binding, &dek, random),
         kek_id: kek.id(),
     })
 }
@@ -116,22 +220,8 @@ pub fn open(
     wrapped: &[u8],
     ciphertext: &[u8],
 ) -> Result<Secret, OpenError> {
-    let wrapped = Blob::read(wrapped)?;
-    let sealed = Blob::read(ciphertext)?;
-    if wrapped.body.len() < DEK_BYTES {
-        return Err(OpenError::Truncated);
-    }
-    let aad = binding.authenticated_data(PURPOSE_DEK);
-    let dek = wrapped
-        .decrypt(kek.wrapping(), &aad)
-        .ok_or(OpenError::WrongKekOrBinding)?;
-    let dek: &[u8; DEK_BYTES] = dek
-        .as_slice()
-        .try_into()
-        .map_err(|_| OpenError::WrongKekOrBinding)?;
-    let aad = binding.authenticated_data(PURPOSE_SECRET);
-    let mut secret = sealed.decrypt(dek, &aad).ok_or(OpenError::Altered)?;
-    Ok(Secret::new(std::mem::take(&mut *secret)))
+    let dek = unwrap_local(kek, binding, wrapped)?;
+    decrypt_secret(&dek, binding, ciphertext)
 }
 
 /// A blob taken apart.

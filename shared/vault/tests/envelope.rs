@@ -255,7 +255,7 @@ fn lengths_have_limits() {
 fn errors_are_readable() {
     for (error, text) in [
         (OpenError::UnknownFormat { format: 2 }, "unknown format 2"),
-        (OpenError::WrongKekOrBinding, "another LOCKGATE_KEK"),
+        (OpenError::WrongKekOrBinding, "another key-encryption key"),
         (OpenError::Altered, "was altered"),
         (OpenError::Truncated, "cut short"),
     ] {

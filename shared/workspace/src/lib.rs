@@ -28,8 +28,9 @@ mod unseal;
 
 pub use ask::{Answered, AskError, ask, ask_as};
 pub use id::{DEFAULT_WORKSPACE, PLATFORM_WORKSPACE, is_id, new_id};
+pub use lockgate_host::Misconfigured;
 pub use otlp::Otlp;
-pub use settings::{MIN_ADMIN_TOKEN, Misconfigured, Settings};
+pub use settings::{MIN_ADMIN_TOKEN, Settings};
 pub use unseal::{UnsealError, unseal};
 
 /// Who acts where the root admin token of the settings does.

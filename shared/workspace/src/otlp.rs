@@ -1,10 +1,8 @@
 //! Where traces go, by the standard settings of OpenTelemetry's exporters: off unless an endpoint is set.
 //! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
 
-use lockgate_host::{Host, Secret};
+use lockgate_host::{Host, Misconfigured, Secret};
 use percent_encoding::percent_decode_str;
-
-use crate::settings::Misconfigured;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";

@@ -4,11 +4,10 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use lockgate_host::{Host, Secret};
+use lockgate_host::{Host, Misconfigured, Secret};
 use lockgate_vault::Kek;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use thiserror::Error;
 
 use crate::gateway_key::TagKey;
 use crate::lease::MAX_LEASE_MS;
@@ -21,16 +20,6 @@ const DEFAULT_PROVIDER_IDLE_MS: u64 = 300_000;
 const DEFAULT_RESERVATION_MS: u64 = 3_600_000;
 /// Characters an admin token has at least.
 pub const MIN_ADMIN_TOKEN: usize = 32;
-
-/// A setting that is missing or makes no sense. The text names it and what was found, never a secret's value.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{setting}: {problem}")]
-pub struct Misconfigured {
-    /// The setting's name.
-    pub setting: &'static str,
-    /// What is wrong, and what is wanted.
-    pub problem: String,
-}
 
 /// Settings in force.
 pub struct Settings {
