@@ -7,6 +7,8 @@
 pub mod azure;
 pub mod gcp;
 pub mod hashicorp;
+mod moto;
 mod server;
 
+pub use moto::Moto;
 pub use server::{Answer, Ask, Fault, MockVault, Service};
