@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use lockgate_host::{Credential, FetchError, Host, Method, Outbound, OutboundBody};
+use lockgate_host::{Credential, FetchError, Host, Method, Outbound, OutboundBody, Secret};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
@@ -145,7 +145,12 @@ impl<H: Host> Line<'_, H> {
             body: Zeroizing::new(body.as_ref().to_vec()),
         };
         if matches!(reply.status, 408 | 429 | 500..=599) || (call.busy)(&reply) {
-            let said = String::from_utf8_lossy(&reply.body);
+            let mut said = String::from_utf8_lossy(&reply.body).into_owned();
+            // Something that repeats what it is sent shows nobody the credential.
+            let secret = call.credential.as_ref().map(|sent| sent.secret);
+            if let Some(secret) = secret.and_then(Secret::expose_str).filter(|s| !s.is_empty()) {
+                said = said.replace(secret, "…");
+            }
             return Err(self.unavailable(format!("status {}: {}", reply.status, shortened(&said))));
         }
         Ok(reply)
