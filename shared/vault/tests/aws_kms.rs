@@ -2,10 +2,19 @@
 //! does not have.
 #![allow(clippy::unwrap_used)]
 
+#[path = "aws_kms/bad_days.rs"]
+mod bad_days;
 mod common;
-
+#[path = "aws_kms/fake.rs"]
+mod fake;
 #[path = "aws_kms/moto.rs"]
 mod moto;
+#[path = "aws_kms/refusals.rs"]
+mod refusals;
+#[path = "aws_kms/settings.rs"]
+mod settings;
+#[path = "aws_kms/signed.rs"]
+mod signed;
 
 /// The credentials of most tests.
 const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";

@@ -62,7 +62,7 @@ pub(super) fn failure<H: Host>(
         // Only what is said in KMS's own way is its word on a key; a 401 or 403 of something on the way there is a no, too.
         return match reply.status {
             401 | 403 => line.refused(format!(
-                "status {} to {operation}: {}; check LOCKGATE_VAULT_AWS_ACCESS_KEY_ID, its secret and what is on the way to AWS",
+                "{operation}: status {}; check LOCKGATE_VAULT_AWS_ACCESS_KEY_ID, its secret, and what is on the way to AWS. It says: {}",
                 reply.status,
                 without(&String::from_utf8_lossy(&reply.body), sent)
             )),
