@@ -91,7 +91,9 @@ fn hint(name: &str, operation: &str) -> String {
         "AccessDeniedException" => {
             return format!("allow kms:{operation} on the key, in the policy of these credentials or of the key");
         }
-        "NotFoundException" => "check LOCKGATE_VAULT_AWS_KEY and the region",
+        "NotFoundException" | "InvalidArnException" => {
+            "check LOCKGATE_VAULT_AWS_KEY and the region"
+        }
         "DisabledException" => "enable the key again",
         "KMSInvalidStateException" => {
             "see the state of the key in AWS; a deletion that is pending can be cancelled"
