@@ -4,7 +4,7 @@ use lockgate_host::Host;
 use lockgate_refusal::Refusal;
 use lockgate_workspace::question::{Kind, Question, Reply};
 use lockgate_workspace::resource::{AdminRole, AdminToken, Timestamp};
-use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, admin_token, minted, new_id};
+use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, admin_token, minted, new_id, token_keys};
 use serde::Deserialize;
 
 use crate::body::name;
@@ -46,8 +46,8 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
     let workspace = scope(call, body.workspace.as_deref()).await?;
     let expires_at = expiry(call, body.expires_in.as_deref(), body.expires_at)?;
     let home = workspace.as_deref().unwrap_or(DEFAULT_WORKSPACE).to_owned();
-    let tag_key = admin_token::tag_key(&call.settings.kek);
-    let text = admin_token::mint(call.host, &tag_key, &home);
+    let keys = token_keys::tag_keys(call.host, &call.settings).await?;
+    let text = admin_token::mint(call.host, &keys.admin, &home);
     let exposed = text.expose_str().unwrap_or_default();
     let token = AdminToken {
         id: new_id(call.host, Kind::AdminToken.prefix()),

@@ -23,6 +23,11 @@ impl Body {
         serde_json::from_slice(self.0.expose()).map_err(|error| explain(&error))
     }
 
+    /// Whether nothing was sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// That there is nothing in it: no bytes, or an empty object.
     pub(crate) fn nothing(&self) -> Result<(), Refusal> {
         #[derive(Deserialize)]

@@ -12,7 +12,7 @@ use lockgate_dialects::Said;
 use lockgate_host::{Credential, FetchError, Host, Method, Outbound, OutboundBody, Secret};
 use lockgate_providers::Manifest;
 use lockgate_providers::call::{Sending, health_url};
-use lockgate_refusal::{Code, Refusal};
+use lockgate_refusal::Refusal;
 use lockgate_sigv4::Credentials;
 use lockgate_workspace::health::rejects_key;
 use lockgate_workspace::question::{DataQuestion, Denial, Question, Reply};
@@ -76,7 +76,7 @@ pub(crate) async fn look<H: Host>(
             Some(pointer) => match unseal(host, settings, workspace, &key, pointer).await {
                 Ok(secret) => Some(secret),
                 Err(UnsealError::Moved) => continue,
-                Err(error) => return Err(sealed_up(error)),
+                Err(error) => return Err(error.into()),
             },
         };
         let url = match health_url(manifest, key.base_url.as_deref(), &key.options) {
@@ -84,7 +84,7 @@ pub(crate) async fn look<H: Host>(
             Ok(None) => return Ok(unasked(host, no_call(manifest))),
             Err(missing) => return Ok(unasked(host, missing.to_string())),
         };
-        let asked = ask_provider(host, manifest, &key, &url, secret.as_ref());
+        let asked = ask_provider(host, manifest, &key, &url, secret.as_deref());
         let Finding { health, detail } = match within(host, TIMEOUT, asked).await {
             Some(finding) => finding,
             None => silent(manifest),
@@ -117,14 +117,6 @@ fn unasked<H: Host>(host: &H, detail: String) -> HealthCheck {
         health: Health::Unknown,
         detail,
         checked_at: Timestamp(host.now_ms()),
-    }
-}
-
-fn sealed_up(error: UnsealError) -> Refusal {
-    match error {
-        UnsealError::Ask(error) => error.into(),
-        error => Refusal::new(Code::VAULT_UNAVAILABLE, error.to_string())
-            .remedy("Save the key again (rotate it)."),
     }
 }
 

@@ -4,7 +4,7 @@ use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::question::{Change, Question, Reply};
 use lockgate_workspace::resource::{GatewayKey, Timestamp};
-use lockgate_workspace::{AskError, PLATFORM_WORKSPACE, gateway_key, new_id};
+use lockgate_workspace::{AskError, PLATFORM_WORKSPACE, gateway_key, new_id, token_keys};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -147,7 +147,8 @@ pub(crate) async fn create<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
     let limits = body.limits.map(|limits| limits.read()).transpose()?;
     let budget = body.budget.map(|budget| budget.read()).transpose()?;
     let expires_at = expiry(call, body.expires_in.as_deref(), body.expires_at)?;
-    let text = gateway_key::mint(call.host, &call.settings.tag_key, &call.workspace);
+    let keys = token_keys::tag_keys(call.host, &call.settings).await?;
+    let text = gateway_key::mint(call.host, &keys.gateway, &call.workspace);
     let exposed = text.expose_str().unwrap_or_default();
     let key = GatewayKey {
         id: new_id(call.host, "gk"),

@@ -30,6 +30,7 @@ mod simulate;
 mod spin;
 mod tick;
 mod usage;
+mod vault;
 mod wallet;
 mod workspaces;
 
@@ -38,8 +39,9 @@ use std::rc::Rc;
 use lockgate_host::{Answer, Headers, Host, Incoming, Method};
 use lockgate_refusal::{Code, Refusal, Shape};
 use lockgate_workspace::question::{Kind, Question, Reply};
-use lockgate_workspace::{Settings, new_id};
+use lockgate_workspace::{DEFAULT_WORKSPACE, Settings, new_id};
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
 use body::Body;
 use respond::Page;
@@ -83,6 +85,16 @@ impl<H: Host> Call<'_, H> {
         let answered =
             lockgate_workspace::ask_as(host, settings, object, &self.actor.id, question).await?;
         Ok(answered.reply)
+    }
+
+    /// Writes to the audit log what no change of a resource does; of the default workspace, where it concerns them all.
+    async fn record(&self, action: &str, resource: &str, detail: Value) -> Result<(), Refusal> {
+        let question = Question::Record {
+            action: action.into(),
+            resource: resource.into(),
+            detail,
+        };
+        self.ask_of(DEFAULT_WORKSPACE, question).await.map(drop)
     }
 
     fn page(&self) -> Result<Page, Refusal> {
@@ -232,6 +244,10 @@ async fn dispatch<H: Host>(
         ("GET", ["wallet", "ledger"]) => wallet::ledger(&call).await,
         ("POST", ["wallet", "credit"]) => wallet::credit(&call).await,
 
+        ("GET", ["vault"]) => vault::status(&call).await,
+        ("POST", ["vault", "rewrap"]) => vault::rewrap_some(&call).await,
+        ("POST", ["vault", "rotate"]) => vault::rotate(&call).await,
+
         ("POST", ["tick"]) => tick::tick(&call).await,
 
         _ => Err(missing(method, segments)),
@@ -265,6 +281,7 @@ fn missing(method: &str, segments: &[&str]) -> Refusal {
         | ["agents", _, "simulate"]
         | ["configurations", _, "apply" | "rollback"]
         | ["wallet", "credit"]
+        | ["vault", "rewrap" | "rotate"]
         | ["tick"] => "POST",
         ["providers", _, "seed"] => "DELETE",
         ["prices", _, _] => "PUT and DELETE",
@@ -273,9 +290,10 @@ fn missing(method: &str, segments: &[&str]) -> Refusal {
         | ["audit"]
         | ["audit", "verify"]
         | ["wallet", "ledger"]
-        | ["providers" | "requests" | "usage" | "prices" | "wallet" | "healthz" | "openapi.json"] => {
-            "GET"
-        }
+        | [
+            "providers" | "requests" | "usage" | "prices" | "wallet" | "vault" | "healthz"
+            | "openapi.json",
+        ] => "GET",
         _ => {
             return Refusal::new(Code::NOT_FOUND, format!("There is no /api/{path}."))
                 .remedy("GET /api/openapi.json lists what there is.");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use data_encoding::BASE64;
 use lockgate_host::{Host, Secret};
 use lockgate_providers::{Manifest, OptionError};
 use lockgate_refusal::{Code, Refusal};
@@ -10,7 +9,7 @@ use lockgate_vault::Binding;
 use lockgate_workspace::question::{Denial, Question, Reply, SealedVersion};
 use lockgate_workspace::resource::{Health, ManagedBy, ProviderKey, Timestamp};
 use lockgate_workspace::tags::{RawTags, Tags};
-use lockgate_workspace::{Answered, AskError, ask, ask_as, new_id};
+use lockgate_workspace::{Answered, AskError, ask, ask_as, forget, new_id};
 use serde::Deserialize;
 
 use crate::body::{SecretField, name, shortened};
@@ -105,7 +104,7 @@ fn check_options(
     })
 }
 
-/// Seals a secret and stores its KV entry; the authority's row comes after.
+/// Seals a secret; the authority's row comes after.
 async fn seal<H: Host>(
     call: &Call<'_, H>,
     provider: &str,
@@ -119,34 +118,7 @@ async fn seal<H: Host>(
         key_id,
         version,
     };
-    let mut random = |buffer: &mut [u8]| call.host.random(buffer);
-    let sealed =
-        lockgate_vault::seal(&call.settings.kek, &binding, secret, &mut random).map_err(|e| {
-            Refusal::new(
-                Code::INVALID_REQUEST,
-                format!("The secret cannot be sealed: {e}."),
-            )
-            .param("secret")
-        })?;
-    let unique = new_id(call.host, "e");
-    let entry = lockgate_vault::entry_name(&binding, &unique);
-    // The authority keeps a copy, so a KV that fails here costs a hop later, not the key.
-    let _ = call.host.kv_put(&entry, &sealed.ciphertext).await;
-    Ok(SealedVersion {
-        version,
-        entry,
-        wrapped: BASE64.encode(&sealed.wrapped),
-        ciphertext: BASE64.encode(&sealed.ciphertext),
-        kek: sealed.kek_id,
-        masked: lockgate_vault::mask(secret),
-    })
-}
-
-/// Deletes KV entries that nothing points to. What fails stays behind, sealed, and is of no use to anybody.
-pub(crate) async fn forget<H: Host>(host: &H, entries: Vec<String>) {
-    for entry in entries {
-        let _ = host.kv_delete(&entry).await;
-    }
+    Ok(lockgate_workspace::seal(call.host, &call.settings, &binding, secret).await?)
 }
 
 fn found(reply: Reply) -> Result<Box<ProviderKey>, Refusal> {
@@ -246,7 +218,8 @@ async fn own<H: Host>(call: &Call<'_, H>, question: Question) -> Result<Answered
 /// After a refusal nothing points to the new KV entry. After a lost answer something may.
 async fn undone<H: Host>(call: &Call<'_, H>, entry: Option<String>, error: AskError) -> Refusal {
     if matches!(error, AskError::Denied(_)) {
-        forget(call.host, entry.into_iter().collect()).await;
+        let entries = entry.into_iter().collect();
+        forget(call.host, &call.settings, &call.workspace, entries).await;
     }
     error.into()
 }
@@ -273,7 +246,7 @@ pub(crate) async fn rotate<H: Host>(
                 return Ok(one(200, &found(answered.reply)?));
             }
             Err(AskError::Denied(Denial::VersionMoved(version))) => {
-                forget(call.host, vec![entry]).await;
+                forget(call.host, &call.settings, &call.workspace, vec![entry]).await;
                 newest = version;
             }
             Err(error) => return Err(undone(call, Some(entry), error).await),
@@ -291,7 +264,7 @@ fn sweep<H: Host>(call: &Call<'_, H>, id: &str) {
         if let Ok(answered) = ask(&host, &settings, &workspace, question).await
             && let Reply::Entries(entries) = answered.reply
         {
-            forget(&host, entries).await;
+            forget(&host, &settings, &workspace, entries).await;
         }
     });
 }
@@ -348,7 +321,7 @@ pub(crate) async fn delete<H: Host>(
     };
     match call.ask(question).await? {
         Reply::Entries(entries) => {
-            forget(call.host, entries).await;
+            forget(call.host, &call.settings, &call.workspace, entries).await;
             Ok(removed())
         }
         _ => Err(AskError::Mismatch.into()),

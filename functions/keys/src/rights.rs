@@ -8,7 +8,7 @@ use lockgate_refusal::{Code, Refusal};
 use lockgate_workspace::question::{Denial, Kind, Question, Reply, Resource};
 use lockgate_workspace::resource::{AdminRole, AdminToken};
 use lockgate_workspace::{
-    AskError, DEFAULT_WORKSPACE, REGISTRY, ROOT, Settings, admin_token, minted,
+    AskError, DEFAULT_WORKSPACE, REGISTRY, ROOT, Settings, admin_token, minted, token_keys,
 };
 
 use crate::Call;
@@ -64,7 +64,8 @@ fn unknown(message: impl Into<String>) -> Refusal {
 
 /// Finds the token that was made with this text. What was made up is refused without asking any authority.
 async fn named<H: Host>(host: &H, settings: &Settings, text: &str) -> Result<Actor, Refusal> {
-    let home = admin_token::verify(text, &admin_token::tag_key(&settings.kek))
+    let home = token_keys::verify_admin_token(host, settings, text)
+        .await?
         .map_err(|error| unknown(format!("The admin token cannot be right: {error}.")))?;
     let question = Question::CheckAdminToken {
         hash: minted::hash_text(&minted::hash(text)),

@@ -1,6 +1,6 @@
 //! What is due of the scheduled work, bounded: by the engine's own timer, or by `POST /api/tick` where it has none. That is
-//! checking provider keys (FEATURES A6), giving back what wallets hold for requests that nobody settled, and removing
-//! what the request log and usage keep no longer.
+//! checking provider keys (FEATURES A6), giving back what wallets hold for requests that nobody settled, moving secrets under
+//! the KEK in force (G4), and removing what the request log and usage keep no longer and what nothing points to.
 //!
 //! It keeps no place: each call begins at a workspace that chance picks, and in each with the key that was looked at
 //! longest ago, so that repeated calls come round to all of them, however many there are.
@@ -17,11 +17,11 @@ use lockgate_workspace::resource::{ProviderKey, Timestamp, Workspace};
 use lockgate_workspace::{AskError, Misconfigured, REGISTRY, Settings};
 use serde_json::{Value, json};
 
-use crate::Call;
 use crate::body::{Body, shortened};
 use crate::check::look;
 use crate::respond::{self, value};
 use crate::rights::Actor;
+use crate::{Call, vault};
 
 /// A key is checked again after so long.
 const DUE_MS: u64 = 5 * 60_000;
@@ -73,13 +73,15 @@ async fn due_work<H: Host>(call: &Call<'_, H>) -> Result<Value, Refusal> {
     workspaces.truncate(MAX_VISITS);
     let mut waiting: Vec<(&Workspace, ProviderKey)> = Vec::new();
     let mut housekept = Vec::new();
+    let kek = vault::target(call).await;
     // One that is just being removed keeps none of the others from their turn.
     for workspace in &workspaces {
         if let Ok(Reply::Housekept(done)) =
             call.ask_of(&workspace.id, Question::Housekeep(work)).await
         {
             more |= done.more;
-            housekept.extend(kept(workspace, done));
+            let vault = vault::due(call, workspace, kek.as_deref()).await;
+            housekept.extend(kept(workspace, done, vault));
         }
         let room = MAX_KEYS.saturating_sub(waiting.len());
         if room == 0 {
@@ -130,13 +132,25 @@ fn log_days(setting: Option<&str>) -> Result<u64, Misconfigured> {
 }
 
 /// What was done in a workspace, unless it was nothing.
-fn kept(workspace: &Workspace, done: Housekept) -> Option<Value> {
-    let any = done.reservations_expired > 0 || done.log_removed > 0;
+fn kept(
+    workspace: &Workspace,
+    done: Housekept,
+    (rewrapped, leftovers_removed): (u64, u64),
+) -> Option<Value> {
+    let any = [
+        done.reservations_expired,
+        done.log_removed,
+        rewrapped,
+        leftovers_removed,
+    ];
+    let any = any.into_iter().any(|count| count > 0);
     any.then(|| {
         json!({
             "workspace": workspace.name,
             "reservations_expired": done.reservations_expired,
             "log_removed": done.log_removed,
+            "secrets_rewrapped": rewrapped,
+            "leftovers_removed": leftovers_removed,
         })
     })
 }
@@ -165,7 +179,8 @@ fn everything() -> Page {
     }
 }
 
-async fn workspaces<H: Host>(call: &Call<'_, H>) -> Result<Vec<Workspace>, Refusal> {
+/// Every workspace that there is.
+pub(crate) async fn workspaces<H: Host>(call: &Call<'_, H>) -> Result<Vec<Workspace>, Refusal> {
     match call
         .ask_of(REGISTRY, Question::ListWorkspaces(everything()))
         .await?

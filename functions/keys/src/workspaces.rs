@@ -8,9 +8,9 @@ use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, PLATFORM_WORKSPACE, REGIST
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::Call;
 use crate::body::{change, name};
 use crate::respond::{self, one_value, removed};
-use crate::{Call, provider_keys};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,16 +212,13 @@ pub(crate) async fn delete<H: Host>(
         .into());
     }
     // The workspace's own chain goes with it, and this one is another authority's: a row too many is better than none.
-    let record = Question::Record {
-        action: "workspace.delete".into(),
-        resource: workspace.id.clone(),
-        detail: json!({ "deleted": workspace }),
-    };
-    call.ask_of(DEFAULT_WORKSPACE, record).await?;
+    let detail = json!({ "deleted": workspace });
+    call.record("workspace.delete", &workspace.id, detail)
+        .await?;
     let Reply::Entries(entries) = call.ask_of(&workspace.id, Question::DropWorkspace).await? else {
         return Err(AskError::Mismatch.into());
     };
-    provider_keys::forget(call.host, entries).await;
+    lockgate_workspace::forget(call.host, &call.settings, &workspace.id, entries).await;
     let question = Question::DeleteWorkspace {
         id: workspace.id,
         expect: None,

@@ -13,7 +13,7 @@ use lockgate_workspace::gateway_key::{self, KeyError, KeyHash};
 use lockgate_workspace::lease::Lease;
 use lockgate_workspace::question::{Admission, Admit, DataQuestion, Reply};
 use lockgate_workspace::snapshot::{Identity, Snapshot};
-use lockgate_workspace::{PLATFORM_WORKSPACE, REGISTRY, Settings, ask};
+use lockgate_workspace::{PLATFORM_WORKSPACE, Settings, ask, token_keys};
 
 /// Gateway keys whose grants an isolate keeps at once.
 const MAX_GRANTS: usize = 10_000;
@@ -123,7 +123,6 @@ thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
     /// The latest time that the clock has shown, and how often it has stepped back.
     static CLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-    static KEK_CONFIRMED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The time and the era. A clock that shows less than it has shown before has stepped back: nobody knows by how much
@@ -149,7 +148,7 @@ pub(crate) async fn caller<H: Host>(
     {
         return Ok(caller);
     }
-    let workspace = match gateway_key::verify(key, &settings.tag_key) {
+    let workspace = match token_keys::verify_gateway_key(host, settings, key).await? {
         Ok(workspace) => workspace,
         Err(error @ KeyError::Malformed) => {
             return Err(Refusal::new(
@@ -158,10 +157,7 @@ pub(crate) async fn caller<H: Host>(
             )
             .remedy("Copy it again, whole; it begins with lgk_ and has 72 characters."));
         }
-        Err(KeyError::Forged) => {
-            confirm_kek(host, settings).await?;
-            return Err(unknown());
-        }
+        Err(KeyError::Forged) => return Err(unknown()),
     };
     let question = Renewal::new(host, &workspace, hash);
     let reply = ask(
@@ -173,18 +169,6 @@ pub(crate) async fn caller<H: Host>(
     .await?
     .reply;
     question.take(reply)
-}
-
-/// Tags are made with a key derived from the KEK, so under a wrong KEK every key looks made up. The first time that one
-/// does, the store is asked whether it was made with this KEK; after that, made-up keys wake nobody.
-async fn confirm_kek<H: Host>(host: &H, settings: &Settings) -> Result<(), Refusal> {
-    if KEK_CONFIRMED.get() {
-        return Ok(());
-    }
-    let question = DataQuestion::Ping;
-    ask(host, settings, REGISTRY, question).await?;
-    KEK_CONFIRMED.set(true);
-    Ok(())
 }
 
 fn leased<H: Host>(host: &H, hash: &KeyHash) -> Option<Caller> {

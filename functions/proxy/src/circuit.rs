@@ -182,6 +182,7 @@ mod tests {
                 version: 1,
                 entry: String::new(),
                 wrapped: String::new(),
+                kek: "kek_1".into(),
             }),
         }
     }

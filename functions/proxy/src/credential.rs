@@ -1,13 +1,10 @@
-//! Which provider key pays, and its secret out of the vault: unsealed once per version and isolate, kept in memory that
-//! is wiped, for a bounded time.
+//! Which provider key pays, and its secret out of the vault.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use lockgate_host::{Host, Secret};
-use lockgate_refusal::{Code, Refusal};
+use lockgate_refusal::Refusal;
 use lockgate_routing::{Pays, Ready};
 use lockgate_workspace::snapshot::{KeyPointer, SealedPointer};
 use lockgate_workspace::{AskError, PLATFORM_WORKSPACE, Settings, UnsealError};
@@ -15,11 +12,6 @@ use lockgate_workspace::{AskError, PLATFORM_WORKSPACE, Settings, UnsealError};
 use crate::admission::{self, Caller, Freshness};
 use crate::log::Draft;
 use crate::target::Target;
-
-/// How long an unsealed secret is kept.
-const KEPT_MS: u64 = 10 * 60_000;
-/// How many unsealed secrets are kept at once.
-const MAX_KEPT: usize = 1_000;
 
 /// A provider key that may be used, with its secret where it has one.
 pub(crate) struct Credential {
@@ -45,16 +37,6 @@ impl From<Refusal> for Unusable {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
-}
-
-struct Kept {
-    version: u64,
-    secret: Rc<Secret>,
-    until: u64,
-}
-
-thread_local! {
-    static KEPT: RefCell<HashMap<String, Kept>> = RefCell::default();
 }
 
 impl Credential {
@@ -138,37 +120,9 @@ async fn unseal<H: Host>(
     key: &KeyPointer,
     pointer: &SealedPointer,
 ) -> Result<Rc<Secret>, Unusable> {
-    let now = host.monotonic_ms();
-    let kept = KEPT.with_borrow(|kept| {
-        kept.get(&key.id)
-            .filter(|kept| kept.version == pointer.version && now < kept.until)
-            .map(|kept| kept.secret.clone())
-    });
-    if let Some(secret) = kept {
-        return Ok(secret);
-    }
     let unsealed = lockgate_workspace::unseal(host, settings, workspace, key, pointer).await;
-    let secret = unsealed.map_err(|error| match error {
+    unsealed.map_err(|error| match error {
         UnsealError::Moved => Unusable::Moved,
-        UnsealError::Ask(error) => Refusal::from(error).into(),
-        UnsealError::Closed { .. } => Refusal::new(Code::VAULT_UNAVAILABLE, error.to_string())
-            .provider(&key.provider)
-            .remedy("Save the key again (rotate it).")
-            .into(),
-    })?;
-    let secret = Rc::new(secret);
-    KEPT.with_borrow_mut(|kept| {
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        kept.insert(
-            key.id.clone(),
-            Kept {
-                version: pointer.version,
-                secret: secret.clone(),
-                until: now.saturating_add(KEPT_MS),
-            },
-        );
-    });
-    Ok(secret)
+        error => Refusal::from(error).into(),
+    })
 }

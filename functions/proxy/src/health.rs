@@ -117,6 +117,7 @@ mod tests {
                 version,
                 entry: String::new(),
                 wrapped: String::new(),
+                kek: "kek_1".into(),
             }),
         }
     }

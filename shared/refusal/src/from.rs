@@ -3,7 +3,7 @@
 use lockgate_host::ReadError;
 use lockgate_workspace::question::Denial;
 use lockgate_workspace::tags::TagError;
-use lockgate_workspace::{AskError, Misconfigured};
+use lockgate_workspace::{AskError, Misconfigured, SealFailure, UnsealError, VaultError};
 
 use crate::{Code, Refusal};
 
@@ -50,6 +50,16 @@ impl From<Denial> for Refusal {
                     problem: denial.to_string(),
                 });
             }
+            Denial::KekNeeded { kek, .. } => {
+                return Self::from(Misconfigured {
+                    setting: if kek.contains(':') {
+                        "LOCKGATE_VAULT_PREVIOUS"
+                    } else {
+                        "LOCKGATE_KEK_PREVIOUS"
+                    },
+                    problem: denial.to_string(),
+                });
+            }
             Denial::Store(_) => Code::STORE_UNAVAILABLE,
         };
         let refusal = Self::new(code, format!("{}.", capital(&denial.to_string())));
@@ -62,6 +72,66 @@ impl From<Denial> for Refusal {
             _ => refusal,
         }
     }
+}
+
+impl From<UnsealError> for Refusal {
+    fn from(error: UnsealError) -> Self {
+        let text = error.to_string();
+        match error {
+            UnsealError::Ask(error) => error.into(),
+            UnsealError::Moved => Self::new(Code::IN_USE, format!("{}.", capital(&text))),
+            UnsealError::Vault {
+                provider, error, ..
+            } => unavailable(text, &error).provider(&provider),
+            UnsealError::Closed { provider, .. } => Self::new(Code::VAULT_UNAVAILABLE, text)
+                .remedy("Save the key again (rotate it).")
+                .provider(&provider),
+        }
+    }
+}
+
+impl From<SealFailure> for Refusal {
+    fn from(failure: SealFailure) -> Self {
+        match failure {
+            SealFailure::Ask(error) => error.into(),
+            SealFailure::Vault(VaultError::Seal(error)) => Self::new(
+                Code::INVALID_REQUEST,
+                format!("The secret cannot be sealed: {error}."),
+            )
+            .param("secret"),
+            SealFailure::Vault(error) => error.into(),
+        }
+    }
+}
+
+impl From<VaultError> for Refusal {
+    fn from(error: VaultError) -> Self {
+        unavailable(format!("{}.", capital(&error.to_string())), &error)
+    }
+}
+
+fn unavailable(text: String, error: &VaultError) -> Refusal {
+    let (code, remedy) = match error {
+        VaultError::Unavailable { .. } => (
+            Code::VAULT_UNAVAILABLE,
+            "Try again; if it stays so, whoever runs this gateway has to look at its vault.",
+        ),
+        VaultError::Refused { .. } => (
+            Code::VAULT_UNAVAILABLE,
+            "Whoever runs this gateway has to look at what its credentials may do in the vault, and whether the key there is \
+             enabled.",
+        ),
+        VaultError::NotHeld { .. } => (
+            Code::VAULT_UNAVAILABLE,
+            "Whoever runs this gateway has to put it back: a local KEK into LOCKGATE_KEK_PREVIOUS, another vault into \
+             LOCKGATE_VAULT_PREVIOUS.",
+        ),
+        VaultError::Open(_) | VaultError::Seal(_) => {
+            (Code::VAULT_UNAVAILABLE, "Save the key again (rotate it).")
+        }
+        VaultError::Unsupported { .. } => (Code::INVALID_REQUEST, "Do it in the vault itself."),
+    };
+    Refusal::new(code, text).remedy(remedy)
 }
 
 impl From<TagError> for Refusal {

@@ -36,6 +36,7 @@ fn key(id: &str, version: u64) -> KeyPointer {
             version,
             entry: String::new(),
             wrapped: String::new(),
+            kek: "kek_1".into(),
         }),
     }
 }

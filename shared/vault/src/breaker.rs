@@ -10,7 +10,7 @@ const LONGEST_MS: u64 = 60_000;
 
 /// What is known of a vault's health.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     failures: u32,
     /// Until when nobody asks.
     until: u64,
@@ -20,7 +20,7 @@ pub struct Breaker {
 
 /// What may be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permit {
+pub(crate) enum Permit {
     /// Ask, and repeat a call that fails.
     Ask,
     /// Ask once, to find out whether the vault is back.
@@ -31,7 +31,7 @@ pub enum Permit {
 
 impl Breaker {
     /// Whether the vault may be asked at `now`. A probe is granted to one asker at a time, who has `timeout_ms` for it.
-    pub fn permit(&mut self, now: u64, timeout_ms: u64) -> Permit {
+    pub(crate) fn permit(&mut self, now: u64, timeout_ms: u64) -> Permit {
         if self.failures < PATIENCE {
             return Permit::Ask;
         }
@@ -45,17 +45,17 @@ impl Breaker {
 
     /// How many calls have failed in a row.
     #[must_use]
-    pub fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
     /// The vault answered, whatever it said.
-    pub fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         *self = Self::default();
     }
 
     /// A call failed: no answer, or one that says that it cannot serve at the moment.
-    pub fn failed(&mut self, now: u64) {
+    pub(crate) fn failed(&mut self, now: u64) {
         self.failures = self.failures.saturating_add(1);
         self.probing_until = 0;
         if let Some(opened) = self.failures.checked_sub(PATIENCE) {

@@ -11,6 +11,8 @@ use crate::envelope::{open_local, seal_local};
 use crate::{Binding, Kek, OpenError, Random};
 
 const PURPOSE: &str = "lockgate/bridge/v1";
+/// How far the clocks of instances may differ.
+const SKEW_MS: u64 = 60_000;
 
 /// Between which times a bridge stands, ms since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +24,10 @@ pub struct Span {
 }
 
 impl Span {
-    /// Whether it stands at `now`. One from the future does not: some clock is wrong, and the vault can be asked.
+    /// Whether it stands at `now`. One from the future does not, unless clocks that differ a little explain it.
     #[must_use]
     pub fn stands(&self, now_ms: u64) -> bool {
-        self.proven_at <= now_ms && now_ms < self.expires_at
+        self.proven_at <= now_ms.saturating_add(SKEW_MS) && now_ms < self.expires_at
     }
 
     fn authenticated_data(self, binding: &Binding<'_>, given_by: &str) -> Vec<u8> {

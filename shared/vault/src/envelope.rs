@@ -104,7 +104,7 @@ impl Dek {
 ///
 /// # Errors
 /// An empty secret, or one longer than [`MAX_SECRET_BYTES`].
-pub fn check(secret: &Secret) -> Result<(), SealError> {
+pub(crate) fn check(secret: &Secret) -> Result<(), SealError> {
     match secret.len() {
         0 => Err(SealError::Empty),
         bytes if bytes > MAX_SECRET_BYTES => Err(SealError::TooLong { bytes }),

@@ -23,6 +23,7 @@ mod kek;
 mod kv;
 mod line;
 mod mask;
+mod token_keys;
 mod transit;
 mod vaults;
 
@@ -35,6 +36,7 @@ pub use envelope::{
 pub use error::VaultError;
 pub use kek::{Kek, KekError};
 pub use mask::mask;
+pub use token_keys::TokenKeys;
 pub use vaults::{ADAPTERS, Held, LOCAL, Place, Stored, Vaults};
 
 /// A source of random bytes: fills the whole slice, from the engine's cryptographic generator.

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use lockgate_host::{Host, Misconfigured, Secret};
+use serde::{Deserialize, Serialize};
 
 use crate::adapter::{Adapter, Wrapped};
 use crate::aws_kms::AwsKms;
@@ -68,7 +69,7 @@ pub struct Stored {
 }
 
 /// Something that secrets may be sealed under, as a store of them remembers it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// What the store remembers: a local KEK's check value, or an adapter's name.
     pub mark: String,
@@ -249,6 +250,24 @@ impl Vaults {
     #[must_use]
     pub fn holds_secrets(kek: &str) -> bool {
         kek.split_once(':').is_some_and(|(name, _)| name == KV)
+    }
+
+    /// The entry that [`Vaults::seal`] would write in a vault's own store, which is to be remembered before it is written: nothing
+    /// else leads to it should the gateway end in between. `None` where new secrets go to the KV binding.
+    #[must_use]
+    pub fn entry_in_store(&self, binding: &Binding<'_>, unique: &str) -> Option<String> {
+        let managed = self.target()?;
+        let Service::Kv(kv) = &managed.service else {
+            return None;
+        };
+        let kek = named(managed, &kv.name());
+        Some(format!("{kek}{IN_STORE}{}", entry_name(binding, unique)))
+    }
+
+    /// Whether an entry is in a vault's own store.
+    #[must_use]
+    pub fn is_in_store(entry: &str) -> bool {
+        in_store(entry).is_some()
     }
 
     /// Seals a secret where new ones go. `unique` is chosen anew for each call ([`entry_name`]).

@@ -2,18 +2,11 @@
 //! base32, of the form that [`crate::minted`] describes.
 
 use lockgate_host::{Random, Secret};
-use lockgate_vault::Kek;
 
 use crate::minted::Form;
 pub use crate::minted::{KeyError, KeyHash, TagKey, hash, hash_text};
 
 pub(crate) const FORM: Form = Form { prefix: "lga_" };
-
-/// What admin tokens are tagged with.
-#[must_use]
-pub fn tag_key(kek: &Kek) -> TagKey {
-    TagKey::new(kek.derive("lockgate admin-token tag v1"))
-}
 
 /// Whether a text means to be an admin token.
 #[must_use]

@@ -85,7 +85,7 @@ pub async fn ask_as<H: Host, Q: Asked>(
     let envelope = Envelope {
         object: object.to_owned(),
         actor: actor.to_owned(),
-        kek_check: settings.kek_check.clone(),
+        keys: settings.keys.clone(),
         lease_ms: settings.lease_ms,
         question,
     };
@@ -122,14 +122,14 @@ fn written<Q: Asked>(envelope: Envelope<Q>) -> Option<Vec<u8>> {
     let Envelope {
         object,
         actor,
-        kek_check,
+        keys,
         lease_ms,
         question,
     } = envelope;
     let envelope = Envelope::<Question> {
         object,
         actor,
-        kek_check,
+        keys,
         lease_ms,
         question: question.into(),
     };
@@ -157,7 +157,7 @@ fn retire_later<H: Host>(host: &H, object: &str, lengths: &Lengths, settings: &S
     let envelope = Envelope {
         object: object.to_owned(),
         actor: SYSTEM.to_owned(),
-        kek_check: settings.kek_check.clone(),
+        keys: settings.keys.clone(),
         lease_ms: lengths.lease_ms,
         question: DataQuestion::RetireLease { generation },
     };

@@ -145,7 +145,7 @@ impl Form {
 mod tests {
     use std::cell::Cell;
 
-    use lockgate_vault::Kek;
+    use lockgate_vault::{Kek, TokenKeys};
     use proptest::prelude::*;
 
     use super::*;
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_key_of_the_first_version_is_still_one() {
         let kek = Kek::parse(&"42".repeat(32)).unwrap();
-        let tag_key = TagKey::new(kek.derive("lockgate gateway-key tag v1"));
+        let tag_key = TagKey::new(TokenKeys::derive(&kek).gateway);
         let minted = gateway_key::mint(&Seeded(Cell::new(1)), &tag_key, DEFAULT_WORKSPACE);
         let text = minted.expose_str().unwrap();
         assert_eq!(
@@ -236,7 +236,7 @@ mod tests {
             gateway_key::verify(text, &tag_key).unwrap(),
             DEFAULT_WORKSPACE
         );
-        let other = admin_token::tag_key(&kek);
+        let other = TagKey::new(TokenKeys::derive(&kek).admin);
         assert_eq!(gateway_key::verify(text, &other), Err(KeyError::Forged));
     }
 }

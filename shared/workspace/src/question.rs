@@ -2,6 +2,7 @@
 //! (a Durable Object); elsewhere they are passed as they are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ mod kind;
 mod money;
 mod parts;
 mod reply;
+mod vault;
 
 pub use data::DataQuestion;
 pub use denial::Denial;
@@ -29,6 +31,9 @@ pub use money::{
 };
 pub use parts::{Admit, Declared, Incident, Page, Records, RequestFilter, SealedVersion};
 pub use reply::{Admission, Reply};
+pub use vault::{
+    Asking, Bridge, Keyring, Rewrapped, SealedAt, SealedCounts, SealedRow, StoredTokenKeys, Turn,
+};
 
 /// A question with what the authority checks before it answers anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,8 +42,8 @@ pub struct Envelope<Q = Question> {
     pub object: String,
     /// Who asks, for the audit log: the id of an admin token, `root`, or `system`.
     pub actor: String,
-    /// Recognises the asker's KEK.
-    pub kek_check: String,
+    /// What the asker can open.
+    pub keys: Arc<Keyring>,
     /// The asker's setting; the authority adopts it.
     pub lease_ms: u64,
     /// The question.
@@ -140,10 +145,43 @@ pub enum Question {
     },
     /// Where a provider key's sealed secret is, by the key's id or name.
     PointToProviderKey(String),
-    /// After a rotation was acknowledged: which KV entries nothing points to any more; their copies are forgotten.
+    /// After a rotation was acknowledged: which entries nothing points to any more; their copies are forgotten.
     SweepProviderKey {
         /// Its id.
         id: String,
+    },
+
+    /// Remembers an entry of a vault's own store that is about to be written. What makes it a secret in force finds it
+    /// remembered, or is refused; what nothing comes of is removed in time.
+    IntendEntry(String),
+    /// Entries that nothing points to since this time, to be removed.
+    Leftovers {
+        /// Only those that were left before.
+        before: Timestamp,
+        /// So many at most.
+        limit: u32,
+    },
+    /// They have been removed.
+    Forgotten(Vec<String>),
+    /// How many secrets are under which KEK.
+    CountSealed,
+    /// The secrets in force that are not under this KEK, by provider key's id.
+    ListSealed {
+        /// Its name.
+        not_under: String,
+        /// Only keys after this one.
+        after: Option<String>,
+        /// So many at most.
+        limit: u32,
+    },
+    /// Secrets were sealed under another KEK.
+    Rewrap(Vec<Rewrapped>),
+    /// The token keys are sealed under another local KEK now.
+    PutTokenKeys {
+        /// The KEK that sealed them so far; nothing changes where it is another.
+        from: Option<String>,
+        /// The KEK's name, and what it sealed.
+        sealed: (String, String),
     },
 
     /// One by id or name.

@@ -2,16 +2,18 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use lockgate_host::{Host, Misconfigured, Secret};
-use lockgate_vault::Kek;
+use lockgate_host::{Host, Misconfigured};
+use lockgate_vault::{Places, TokenKeys, Vaults};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::gateway_key::TagKey;
 use crate::lease::MAX_LEASE_MS;
 use crate::otlp::Otlp;
+use crate::question::Keyring;
+use crate::token_keys::TagKeys;
 
 const DEFAULT_LEASE_MS: u64 = 1_000;
 const DEFAULT_BODY_BYTES: usize = 32 << 20;
@@ -24,12 +26,12 @@ pub const MIN_ADMIN_TOKEN: usize = 32;
 /// Settings in force.
 pub struct Settings {
     admin_token: [u8; 32],
-    /// The local key-encryption key.
-    pub kek: Kek,
-    /// Recognises the KEK a store was made with; not secret.
-    pub kek_check: String,
-    /// What gateway keys are tagged with.
-    pub tag_key: TagKey,
+    /// The vaults: the one that new secrets are sealed in, and those that are still read.
+    pub vaults: Vaults,
+    /// What can be opened with them, as a store is told; not secret.
+    pub keys: Arc<Keyring>,
+    /// What gateway keys and admin tokens are tagged with, if the local KEK is the store's first.
+    pub(crate) own_tags: TagKeys,
     /// How long an isolate may serve from its snapshot, in ms; 0 asks for each request.
     pub lease_ms: u64,
     /// The largest request body in bytes.
@@ -80,20 +82,6 @@ impl Settings {
                 ),
             });
         }
-        match host.variable("LOCKGATE_VAULT").await.as_deref() {
-            None | Some("local") => {}
-            Some(other) => {
-                return Err(Misconfigured {
-                    setting: "LOCKGATE_VAULT",
-                    problem: format!("this version knows only `local`, not `{other}`"),
-                });
-            }
-        }
-        let kek = Secret::from(required(host, "LOCKGATE_KEK").await?);
-        let kek = Kek::parse(kek.expose_str().unwrap_or_default()).map_err(|e| Misconfigured {
-            setting: "LOCKGATE_KEK",
-            problem: e.to_string(),
-        })?;
         let lease_ms = number(host, "LOCKGATE_LEASE_MS", DEFAULT_LEASE_MS).await?;
         if lease_ms > MAX_LEASE_MS {
             return Err(Misconfigured {
@@ -114,14 +102,17 @@ impl Settings {
                 });
             }
         };
-        let http_hosts = host
-            .variable("LOCKGATE_HTTP_HOSTS")
-            .await
-            .unwrap_or_default()
-            .split(',')
-            .map(|h| h.trim().to_ascii_lowercase())
-            .filter(|h| !h.is_empty())
-            .collect();
+        let places = Places {
+            http_hosts: host
+                .variable("LOCKGATE_HTTP_HOSTS")
+                .await
+                .unwrap_or_default()
+                .split(',')
+                .map(|h| h.trim().to_ascii_lowercase())
+                .filter(|h| !h.is_empty())
+                .collect(),
+        };
+        let vaults = Vaults::read(host, &places).await?;
         let timeout = number(
             host,
             "LOCKGATE_PROVIDER_TIMEOUT_MS",
@@ -134,12 +125,15 @@ impl Settings {
         let reservation_ms = reservation.await?.max(1);
         Ok(Self {
             admin_token: Sha256::digest(token.trim().as_bytes()).into(),
-            kek_check: kek.check_value(),
-            tag_key: TagKey::new(kek.derive("lockgate gateway-key tag v1")),
-            kek,
+            keys: Arc::new(Keyring {
+                in_force: vaults.in_force(),
+                readable: vaults.readable(),
+            }),
+            own_tags: TagKeys::new(TokenKeys::derive(vaults.kek())),
+            vaults,
             lease_ms,
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
-            http_hosts,
+            http_hosts: places.http_hosts,
             stream_check,
             provider_timeout,
             provider_idle,

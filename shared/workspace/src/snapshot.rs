@@ -115,8 +115,11 @@ pub struct SealedPointer {
     pub version: u64,
     /// The name of its KV entry.
     pub entry: String,
-    /// The wrapped data key, base64.
+    /// The wrapped data key, base64; empty where a vault holds the secret itself.
     pub wrapped: String,
+    /// The name of the KEK that wrapped it.
+    #[serde(default)]
+    pub kek: String,
 }
 
 impl Snapshot {

@@ -1,10 +1,16 @@
-//! A provider key's secret out of the vault: the sealed entry from KV, or the authority's copy of it (FEATURES G1, G2).
+//! A provider key's secret out of the vault (FEATURES G1, G2, G5): from the isolate's memory; else the sealed entry from KV,
+//! or the authority's copy of it, opened with what the vault gives, or gave not long ago.
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use data_encoding::BASE64;
 use lockgate_host::{Host, Secret};
-use lockgate_vault::{Binding, OpenError};
+use lockgate_vault::{Binding, OpenError, Place, VaultError, Vaults};
 use thiserror::Error;
 
+use crate::bridged::{self, Given};
+use crate::kept::{FRESH_MS, Found, Kept};
 use crate::question::{DataQuestion, Denial, Reply};
 use crate::snapshot::{KeyPointer, SealedPointer};
 use crate::{AskError, Settings, ask};
@@ -18,6 +24,16 @@ pub enum UnsealError {
     /// The authority could not be asked for its copy.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// The vault does not give what opens it.
+    #[error("The secret of {provider} key `{name}` cannot be unsealed: {error}.")]
+    Vault {
+        /// The provider's slug.
+        provider: String,
+        /// The key's name.
+        name: String,
+        /// Why.
+        error: VaultError,
+    },
     /// Neither KV's entry nor the authority's copy opens.
     #[error("The sealed secret of {provider} key `{name}` does not open: {error}.")]
     Closed {
@@ -30,7 +46,61 @@ pub enum UnsealError {
     },
 }
 
-/// Unseals the secret of `key`, a key of `workspace` (its id); `pointer` is what [`KeyPointer::sealed`] holds.
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// A sealed secret, and whose it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Sealed<'a> {
+    pub(crate) workspace: &'a str,
+    pub(crate) key: &'a KeyPointer,
+    pub(crate) pointer: &'a SealedPointer,
+}
+
+impl Sealed<'_> {
+    pub(crate) fn binding(&self) -> Binding<'_> {
+        Binding {
+            workspace: self.workspace,
+            provider: &self.key.provider,
+            key_id: &self.key.id,
+            version: self.pointer.version,
+        }
+    }
+
+    /// The wrapped data key. One that is not base64 does not open.
+    pub(crate) fn wrapped(&self) -> Vec<u8> {
+        let text = self.pointer.wrapped.as_bytes();
+        BASE64.decode(text).unwrap_or_default()
+    }
+
+    pub(crate) fn place<'a>(&'a self, wrapped: &'a [u8]) -> Place<'a> {
+        Place {
+            kek: &self.pointer.kek,
+            entry: &self.pointer.entry,
+            wrapped,
+        }
+    }
+
+    fn failed(&self, error: VaultError) -> UnsealError {
+        let (provider, name) = (self.key.provider.clone(), self.key.name.clone());
+        match error {
+            VaultError::Open(error) => UnsealError::Closed {
+                provider,
+                name,
+                error,
+            },
+            error => UnsealError::Vault {
+                provider,
+                name,
+                error,
+            },
+        }
+    }
+}
+
+/// The secret of `key`, a key of `workspace` (its id); `pointer` is what [`KeyPointer::sealed`] holds. Unsealed once for each
+/// version and isolate, and kept for a bounded time; a managed vault is asked again beside the traffic.
 ///
 /// # Errors
 /// [`UnsealError`].
@@ -40,18 +110,91 @@ pub async fn unseal<H: Host>(
     workspace: &str,
     key: &KeyPointer,
     pointer: &SealedPointer,
-) -> Result<Secret, UnsealError> {
-    let binding = Binding {
+) -> Result<Rc<Secret>, UnsealError> {
+    let now = host.monotonic_ms();
+    let found = KEPT.with_borrow_mut(|kept| kept.find(&key.id, pointer.version, now));
+    match found {
+        Found::Fresh(secret) => return Ok(secret),
+        Found::Aging(secret) => {
+            refresh_later(host, workspace, key, pointer);
+            return Ok(secret);
+        }
+        Found::Missing => {}
+    }
+    let sealed = Sealed {
         workspace,
-        provider: &key.provider,
-        key_id: &key.id,
-        version: pointer.version,
+        key,
+        pointer,
     };
-    let wrapped = BASE64
-        .decode(pointer.wrapped.as_bytes())
-        .unwrap_or_default();
-    let open =
-        |ciphertext: &[u8]| lockgate_vault::open(&settings.kek, &binding, &wrapped, ciphertext);
+    let (secret, ages) = fetch(host, settings, sealed).await?;
+    if ages {
+        refresh_later(host, workspace, key, pointer);
+    }
+    Ok(secret)
+}
+
+/// Unseals and keeps; whether the vault should be asked again although it need not be now.
+async fn fetch<H: Host>(
+    host: &H,
+    settings: &Settings,
+    sealed: Sealed<'_>,
+) -> Result<(Rc<Secret>, bool), UnsealError> {
+    let (given, ages) =
+        bridged::given(host, settings, sealed)
+            .await
+            .map_err(|error| match error {
+                bridged::Error::Ask(AskError::Denied(Denial::NotFound { .. })) => {
+                    UnsealError::Moved
+                }
+                bridged::Error::Ask(error) => error.into(),
+                bridged::Error::Vault(error) => sealed.failed(error),
+            })?;
+    let secret = open(host, settings, sealed, &given).await?;
+    Ok((keep(host, settings, sealed, &given, secret), ages))
+}
+
+fn keep<H: Host>(
+    host: &H,
+    settings: &Settings,
+    sealed: Sealed<'_>,
+    given: &Given,
+    secret: Secret,
+) -> Rc<Secret> {
+    let times = match given.proven_at {
+        // Nobody has to be asked for it again.
+        None => (0, FRESH_MS),
+        Some(at) => (
+            host.now_ms().saturating_sub(at),
+            settings.vaults.outage_ms(),
+        ),
+    };
+    let secret = Rc::new(secret);
+    let now = host.monotonic_ms();
+    KEPT.with_borrow_mut(|kept| {
+        kept.keep(
+            &sealed.key.id,
+            sealed.pointer.version,
+            secret.clone(),
+            now,
+            times,
+        );
+    });
+    secret
+}
+
+async fn open<H: Host>(
+    host: &H,
+    settings: &Settings,
+    sealed: Sealed<'_>,
+    given: &Given,
+) -> Result<Secret, UnsealError> {
+    let pointer = sealed.pointer;
+    let (binding, wrapped) = (sealed.binding(), sealed.wrapped());
+    let place = sealed.place(&wrapped);
+    let open = |ciphertext: &[u8]| Vaults::open(&binding, place, &given.secret, ciphertext);
+    if Vaults::holds_secrets(&pointer.kek) {
+        return open(&[]).map_err(|error| sealed.failed(error.into()));
+    }
     // A KV that is slow to show the entry, has lost it or holds something else is no reason to fail: the authority has a copy.
     if let Ok(Some(ciphertext)) = host.kv_get(&pointer.entry).await
         && let Ok(secret) = open(&ciphertext)
@@ -59,10 +202,10 @@ pub async fn unseal<H: Host>(
         return Ok(secret);
     }
     let question = DataQuestion::SealedCopy {
-        provider_key: key.id.clone(),
+        provider_key: sealed.key.id.clone(),
         version: pointer.version,
     };
-    let copy = match ask(host, settings, workspace, question).await {
+    let copy = match ask(host, settings, sealed.workspace, question).await {
         Ok(answered) => answered.reply,
         Err(AskError::Denied(Denial::NotFound { .. })) => return Err(UnsealError::Moved),
         Err(error) => return Err(error.into()),
@@ -71,9 +214,35 @@ pub async fn unseal<H: Host>(
         return Err(AskError::Mismatch.into());
     };
     let copy = BASE64.decode(copy.as_bytes()).unwrap_or_default();
-    open(&copy).map_err(|error| UnsealError::Closed {
-        provider: key.provider.clone(),
-        name: key.name.clone(),
-        error,
-    })
+    open(&copy).map_err(|error| sealed.failed(error.into()))
+}
+
+/// Asks the vault again, beside the traffic. What it does not answer changes nothing; a no ends the secret here.
+fn refresh_later<H: Host>(host: &H, workspace: &str, key: &KeyPointer, pointer: &SealedPointer) {
+    let (engine, workspace) = (host.clone(), workspace.to_owned());
+    let (key, pointer) = (key.clone(), pointer.clone());
+    host.spawn(async move {
+        let host = &engine;
+        let Ok(settings) = Settings::get(host).await else {
+            return;
+        };
+        let sealed = Sealed {
+            workspace: &workspace,
+            key: &key,
+            pointer: &pointer,
+        };
+        match bridged::renewed(host, &settings, sealed).await {
+            Ok(Some(given)) => {
+                if let Ok(secret) = open(host, &settings, sealed, &given).await {
+                    keep(host, &settings, sealed, &given, secret);
+                }
+            }
+            Err(bridged::Error::Vault(error))
+                if !matches!(error, VaultError::Unavailable { .. }) =>
+            {
+                KEPT.with_borrow_mut(|kept| kept.forget(&key.id, pointer.version));
+            }
+            Ok(None) | Err(_) => {}
+        }
+    });
 }

@@ -10,6 +10,8 @@ mod chain;
 mod changes;
 #[path = "audit/incidents.rs"]
 mod incidents;
+#[path = "support/keyring.rs"]
+mod keyring;
 #[path = "audit/questions.rs"]
 mod questions;
 #[path = "support/sample.rs"]
@@ -55,7 +57,7 @@ impl Store {
         let envelope = Envelope {
             object: object.into(),
             actor: "at_tester".into(),
-            kek_check: "kek".into(),
+            keys: crate::keyring::keyring("kek"),
             lease_ms: 1_000,
             question: question.into(),
         };

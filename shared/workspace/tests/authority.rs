@@ -5,6 +5,8 @@
 mod admission;
 #[path = "authority/callers.rs"]
 mod callers;
+#[path = "support/keyring.rs"]
+mod keyring;
 #[path = "authority/limits.rs"]
 mod limits;
 #[path = "authority/provider_keys.rs"]
@@ -74,7 +76,7 @@ impl Store {
         let envelope = Envelope {
             object: object.into(),
             actor: "at_tester".into(),
-            kek_check: "kek".into(),
+            keys: crate::keyring::keyring("kek"),
             lease_ms: self.lease_ms.get(),
             question: question.into(),
         };

@@ -3,6 +3,8 @@
 
 #[path = "configurations/declared.rs"]
 mod declared;
+#[path = "support/keyring.rs"]
+mod keyring;
 #[path = "support/sqlite.rs"]
 #[expect(dead_code, reason = "nothing crashes here")]
 mod sqlite;
@@ -46,7 +48,7 @@ impl Store {
         let envelope = Envelope {
             object: DEFAULT_WORKSPACE.into(),
             actor: "at_tester".into(),
-            kek_check: "kek".into(),
+            keys: crate::keyring::keyring("kek"),
             lease_ms: 1_000,
             question,
         };

@@ -3,6 +3,8 @@
 
 #[path = "money/housekeeping.rs"]
 mod housekeeping;
+#[path = "support/keyring.rs"]
+mod keyring;
 #[path = "money/prices.rs"]
 mod prices;
 #[path = "support/sqlite.rs"]
@@ -49,7 +51,7 @@ impl Store {
         let envelope = Envelope {
             object: object.into(),
             actor: "at_tester".into(),
-            kek_check: "kek".into(),
+            keys: crate::keyring::keyring("kek"),
             lease_ms: 1_000,
             question: question.into(),
         };

@@ -8,6 +8,8 @@
 
 #[path = "split/drawn.rs"]
 mod drawn;
+#[path = "support/keyring.rs"]
+mod keyring;
 #[path = "support/sqlite.rs"]
 #[allow(dead_code)] // It is shared with tests that need more of it.
 mod sqlite;

@@ -143,6 +143,11 @@ const RULES: &[Rule] = &[
     // It is the platform's money: no workspace gives itself any.
     to("POST", "/wallet/credit", Everywhere(Admin)),
     //
+    // A KEK is the installation's.
+    to("GET", "/vault", Everywhere(Viewer)),
+    to("POST", "/vault/rewrap", Everywhere(Admin)),
+    to("POST", "/vault/rotate", Everywhere(Owner)),
+    //
     to("POST", "/tick", Everywhere(Admin)),
 ];
 

@@ -24,6 +24,7 @@ fn key(provider: &str, name: &str) -> KeyPointer {
             version: 1,
             entry: String::new(),
             wrapped: String::new(),
+            kek: "kek_1".into(),
         }),
     }
 }

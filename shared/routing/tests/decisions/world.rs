@@ -114,6 +114,7 @@ pub(crate) fn key(provider: &str, name: &str) -> KeyPointer {
             version: 1,
             entry: String::new(),
             wrapped: String::new(),
+            kek: "kek_1".into(),
         }),
     }
 }

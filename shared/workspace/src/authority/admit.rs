@@ -209,7 +209,7 @@ pub(super) fn impersonate(
 /// Selects what [`pointer`] reads.
 pub(super) const POINTERS: &str =
     "SELECT k.id, k.provider, k.name, k.enabled, k.is_default, k.base_url, k.options, k.health, k.tags,
-            v.version, v.entry, v.wrapped
+            v.version, v.entry, v.wrapped, v.kek
      FROM provider_keys k
      LEFT JOIN provider_key_versions v ON v.provider_key = k.id AND v.version = k.version";
 
@@ -230,6 +230,7 @@ pub(super) fn pointer(mut cells: Cells) -> Result<KeyPointer, StoreError> {
                 version,
                 entry: cells.text()?,
                 wrapped: cells.text()?,
+                kek: cells.text()?,
             }),
         },
     })

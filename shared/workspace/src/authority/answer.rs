@@ -8,7 +8,8 @@ use crate::resource::{AdminToken, Agent, Configuration, Gateway, Role};
 use super::asked::Asked;
 use super::{
     Context, admin_tokens, admit, agents, audit, configurations, gateway_keys, gateways,
-    housekeeping, prices, provider_keys, requests, roles, seeds, stored, usage, wallet, workspaces,
+    housekeeping, prices, provider_keys, requests, roles, seeds, stored, usage, vault, wallet,
+    workspaces,
 };
 
 /// Decides one question within an open transaction.
@@ -38,7 +39,7 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
         Question::DropWorkspace => workspaces::clear(tx, object),
 
         Question::CreateProviderKey { key, sealed } => {
-            provider_keys::create(tx, object, *key, sealed)
+            provider_keys::create(tx, now_ms, object, *key, sealed)
         }
         Question::ListProviderKeys(page) => provider_keys::list(tx, object, &page),
         Question::GetProviderKey(reference) => provider_keys::get(tx, object, &reference),
@@ -67,10 +68,28 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
             provider_keys::rotate(tx, now_ms, object, &id, expect, &sealed)
         }
         Question::DeleteProviderKey { reference, expect } => {
-            provider_keys::delete(tx, object, &reference, expect)
+            provider_keys::delete(tx, now_ms, object, &reference, expect)
         }
         Question::PointToProviderKey(reference) => provider_keys::point(tx, object, &reference),
-        Question::SweepProviderKey { id } => provider_keys::sweep(tx, object, &id),
+        Question::SweepProviderKey { id } => provider_keys::sweep(tx, now_ms, object, &id),
+
+        Question::IntendEntry(entry) => {
+            vault::leave(tx, now_ms, object, &entry)?;
+            Ok(Reply::Done)
+        }
+        Question::Leftovers { before, limit } => vault::leftovers(tx, object, before, limit),
+        Question::Forgotten(entries) => vault::forgotten(tx, object, &entries),
+        Question::CountSealed => vault::count(tx, object),
+        Question::ListSealed {
+            not_under,
+            after,
+            limit,
+        } => vault::list(tx, object, &not_under, after.as_deref(), limit),
+        Question::Rewrap(rewrapped) => vault::rewrap(tx, context, &rewrapped),
+        Question::PutTokenKeys {
+            from,
+            sealed: (kek, sealed),
+        } => vault::put_token_keys(tx, from.as_deref(), (&kek, &sealed)),
 
         Question::Get(kind, reference) => get(tx, object, kind, &reference),
         Question::List(kind, page) => list(tx, object, kind, &page),

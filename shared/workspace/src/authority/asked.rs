@@ -5,7 +5,7 @@ use lockgate_host::{Tx, TxKind};
 use crate::question::{DataQuestion, Denial, Kind, Question, Reply};
 
 use super::answer::answer;
-use super::{Context, admit, audit, limits, meta, provider_keys, requests, splits, wallet};
+use super::{Context, admit, audit, limits, meta, provider_keys, requests, splits, vault, wallet};
 
 /// What can be asked: every question, or those of the data plane only.
 pub trait Asked: Clone + Into<Question> + Send + 'static {
@@ -31,15 +31,19 @@ pub trait Asked: Clone + Into<Question> + Send + 'static {
 impl Asked for DataQuestion {
     fn kind(&self) -> TxKind {
         match self {
-            Self::Ping | Self::Admit(_) | Self::Platform { .. } | Self::SealedCopy { .. } => {
-                TxKind::Read
-            }
+            Self::TokenKeys
+            | Self::Admit(_)
+            | Self::Platform { .. }
+            | Self::SealedCopy { .. }
+            | Self::Bridge { .. } => TxKind::Read,
             Self::Draw(draws) if draws.look => TxKind::Read,
             Self::Report { .. }
             | Self::Draw(_)
             | Self::DrawSplit(_)
             | Self::Reserve(_)
             | Self::Settle { .. }
+            | Self::TakeTurn { .. }
+            | Self::EndTurn { .. }
             | Self::RetireLease { .. }
             | Self::MarkHealth { .. } => TxKind::Write,
         }
@@ -65,7 +69,7 @@ impl Asked for DataQuestion {
             ..
         } = *context;
         match self {
-            Self::Ping => Ok(Reply::Done),
+            Self::TokenKeys => vault::token_keys(tx, context.origin),
             Self::Admit(admit) => admit::admit(tx, now_ms, object, lengths, &admit),
             Self::Report {
                 records,
@@ -95,6 +99,23 @@ impl Asked for DataQuestion {
                 provider_key,
                 version,
             } => provider_keys::sealed_copy(tx, object, &provider_key, version),
+            Self::Bridge {
+                provider_key,
+                version,
+                kek,
+            } => vault::bridge(tx, of(object, &provider_key, version, &kek)),
+            Self::TakeTurn {
+                provider_key,
+                version,
+                kek,
+                known,
+            } => vault::take_turn(tx, now_ms, of(object, &provider_key, version, &kek), known),
+            Self::EndTurn {
+                provider_key,
+                version,
+                kek,
+                asking,
+            } => vault::end_turn(tx, now_ms, of(object, &provider_key, version, &kek), asking),
             Self::RetireLease { generation } => {
                 if let Some(retired) = lengths.retire(generation) {
                     meta::store_lengths(tx, &retired)?;
@@ -108,6 +129,20 @@ impl Asked for DataQuestion {
                 detail,
             } => provider_keys::mark(tx, now_ms, object, &id, version, (health, &detail)),
         }
+    }
+}
+
+fn of<'a>(
+    workspace: &'a str,
+    provider_key: &'a str,
+    version: u64,
+    kek: &'a str,
+) -> vault::Version<'a> {
+    vault::Version {
+        workspace,
+        provider_key,
+        version,
+        kek,
     }
 }
 
@@ -135,6 +170,9 @@ impl Asked for Question {
             | Self::Usage(_)
             | Self::ListPrices
             | Self::GetWallet
+            | Self::Leftovers { .. }
+            | Self::CountSealed
+            | Self::ListSealed { .. }
             | Self::ListLedger { .. } => TxKind::Read,
             _ => TxKind::Write,
         }
@@ -149,6 +187,7 @@ impl Asked for Question {
             | Self::CreateProviderKey { .. }
             | Self::PatchProviderKey { .. }
             | Self::RotateProviderKey { .. }
+            | Self::Rewrap(_)
             | Self::DeleteProviderKey { .. }
             | Self::PatchRole { .. }
             | Self::PatchAgent { .. }

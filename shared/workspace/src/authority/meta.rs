@@ -1,16 +1,25 @@
-//! The schema and its migrations, the KEK's check value and the lease lengths.
+//! The schema and its migrations, what its secrets may be sealed under, and the lease lengths.
+//!
+//! The column `kek_check` has the marks of the KEKs that the store knows, separated by spaces: the check values of local ones,
+//! the names of managed vaults. The first of all, a check value, is the store's origin: the token keys were derived from that KEK.
+//! Whoever asks has to be able to open everything that the store has sealed, and what he seals under has to be among the
+//! marks before he seals anything.
 //!
 //! The SQL stays within what PostgreSQL takes as well; times are milliseconds since the Unix epoch, sealed secrets
 //! base64 text, tags and attempts JSON text.
 
 use lockgate_host::{StoreError, Tx};
+use lockgate_vault::Held;
 
 use crate::lease::Lengths;
-use crate::question::Denial;
+use crate::question::{Denial, Keyring};
 use crate::{DEFAULT_WORKSPACE, PLATFORM_WORKSPACE};
 
 use super::cells::{Cells, json};
-use super::seeds;
+use super::{seeds, vault};
+
+/// The schema from which on there are token keys that were sealed.
+const FIRST_WITH_TOKEN_KEYS: u64 = 6;
 
 /// Each entry takes a store from the version of its index to the next.
 const MIGRATIONS: &[&[&str]] = &[
@@ -248,12 +257,31 @@ const MIGRATIONS: &[&[&str]] = &[
         cost BIGINT NOT NULL,
         PRIMARY KEY (workspace, day, gateway_key, agent, team, route, provider, provider_key, model, credential))",
     ],
+    &[
+        "CREATE TABLE bridges (
+        provider_key TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        kek TEXT,
+        sealed TEXT,
+        proven_at BIGINT,
+        expires_at BIGINT,
+        asked_at BIGINT NOT NULL,
+        failures BIGINT NOT NULL,
+        failed_at BIGINT NOT NULL,
+        PRIMARY KEY (provider_key, version))",
+        "CREATE TABLE leftovers (
+        workspace TEXT NOT NULL,
+        entry TEXT NOT NULL,
+        since BIGINT NOT NULL,
+        PRIMARY KEY (workspace, entry))",
+        "CREATE TABLE token_keys (kek TEXT PRIMARY KEY, sealed TEXT NOT NULL)",
+    ],
 ];
 
 /// What a store says of itself.
 pub(super) struct Meta {
     schema: u64,
-    pub(super) kek_check: String,
+    marks: String,
     pub(super) lengths: Lengths,
 }
 
@@ -275,27 +303,94 @@ impl Meta {
         let mut cells = Cells::new(row);
         Ok(Some(Self {
             schema: cells.number()?,
-            kek_check: cells.text()?,
+            marks: cells.text()?,
             lengths: cells.json()?,
         }))
     }
 
-    /// Whether the tables are not those of this version; [`prepare`] migrates them, or refuses.
-    pub(super) fn differs(&self) -> bool {
+    /// Whether the tables are not those of this version, or the marks not those that the asker's keys want; [`prepare`]
+    /// mends it, or refuses.
+    pub(super) fn differs(&self, keys: &Keyring) -> bool {
+        let known = |held: &Held| self.marks().any(|mark| mark == held.mark);
         self.schema != MIGRATIONS.len() as u64
+            || !keys.in_force.iter().all(known)
+            || !self.marks().all(|mark| has(keys, mark))
+    }
+
+    /// The check value of the store's first KEK.
+    pub(super) fn origin(&self) -> &str {
+        self.marks().next().unwrap_or_default()
+    }
+
+    fn marks(&self) -> impl Iterator<Item = &str> {
+        self.marks.split(' ')
+    }
+
+    /// The marks that the store has once this asker has used it.
+    ///
+    /// # Errors
+    /// The asker lacks a KEK that something is under.
+    fn marked(&self, tx: &mut dyn Tx, keys: &Keyring) -> Result<String, Denial> {
+        // Known before anything is migrated: a store with the wrong KEK is left as it is.
+        if !keys
+            .all()
+            .any(|held| self.marks().any(|mark| mark == held.mark))
+        {
+            return Err(Denial::WrongKek);
+        }
+        let tables = self.schema >= FIRST_WITH_TOKEN_KEYS;
+        let sealed = if tables {
+            vault::sealed_token_keys(tx)?.map(|(kek, _)| kek)
+        } else {
+            None
+        };
+        let origin = self.origin();
+        match sealed {
+            None if !has(keys, origin) => return Err(Denial::WrongKek),
+            Some(kek) if !keys.all().any(|held| kek == held.prefix) => {
+                return Err(Denial::KekNeeded { kek, secrets: 0 });
+            }
+            _ => {}
+        }
+        if let Some((kek, secrets)) = vault::beyond(tx, keys)? {
+            return Err(Denial::KekNeeded { kek, secrets });
+        }
+        // What is left out has nothing under it.
+        let mut marks: Vec<&str> = self.marks().filter(|mark| has(keys, mark)).collect();
+        for held in &keys.in_force {
+            if !marks.contains(&held.mark.as_str()) {
+                marks.push(&held.mark);
+            }
+        }
+        Ok(marks.join(" "))
     }
 }
 
-/// Makes or migrates the tables, notes the KEK's check value in a new store, takes over the lease length.
+/// Whether an asker has what a mark stands for.
+fn has(keys: &Keyring, mark: &str) -> bool {
+    keys.all().any(|held| held.mark == mark)
+}
+
+/// Makes or migrates the tables, notes what secrets are sealed under, takes over the lease length.
 pub(super) fn prepare(
     tx: &mut dyn Tx,
     now_ms: u64,
-    kek_check: &str,
+    keys: &Keyring,
     lease_ms: u64,
 ) -> Result<(), Denial> {
     let meta = Meta::read(tx)?;
+    let marks = match &meta {
+        Some(meta) => meta.marked(tx, keys)?,
+        None => {
+            let marks: Vec<&str> = keys
+                .in_force
+                .iter()
+                .map(|held| held.mark.as_str())
+                .collect();
+            marks.join(" ")
+        }
+    };
     let from = match &meta {
-        Some(meta) if meta.kek_check != kek_check => return Err(Denial::WrongKek),
         Some(meta) if meta.schema > MIGRATIONS.len() as u64 => {
             return Err(Denial::Store(format!(
                 "the store is of a newer version of Lockgate (schema {}, this version knows {})",
@@ -319,12 +414,15 @@ pub(super) fn prepare(
             let lengths = Lengths::new(lease_ms);
             tx.query(
                 "INSERT INTO meta (schema_version, kek_check, lengths) VALUES (?1, ?2, ?3)",
-                &[schema.into(), kek_check.into(), json(&lengths)],
+                &[schema.into(), marks.into(), json(&lengths)],
             )?;
             found(tx, now_ms, DEFAULT_WORKSPACE, "default")?;
         }
         Some(meta) => {
-            tx.query("UPDATE meta SET schema_version = ?1", &[schema.into()])?;
+            tx.query(
+                "UPDATE meta SET schema_version = ?1, kek_check = ?2",
+                &[schema.into(), marks.into()],
+            )?;
             if let Some(adopted) = meta.lengths.adopt(lease_ms) {
                 store_lengths(tx, &adopted)?;
             }

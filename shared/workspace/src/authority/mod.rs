@@ -21,6 +21,7 @@ mod seeds;
 mod splits;
 mod stored;
 mod usage;
+mod vault;
 mod wallet;
 mod workspaces;
 
@@ -59,10 +60,10 @@ pub async fn process<D: Database, Q: Asked>(
     };
     match first {
         Err(Stop::NotReady) => {
-            let (kek_check, lease_ms) = (envelope.kek_check.clone(), envelope.lease_ms);
+            let (keys, lease_ms) = (envelope.keys.clone(), envelope.lease_ms);
             let prepared = database
                 .transact(TxKind::Write, move |tx| {
-                    meta::prepare(tx, now_ms, &kek_check, lease_ms)
+                    meta::prepare(tx, now_ms, &keys, lease_ms)
                 })
                 .await;
             if let Err(denial) = prepared {
@@ -84,7 +85,7 @@ pub async fn process<D: Database, Q: Asked>(
 
 /// Why a transaction is rolled back.
 enum Stop {
-    /// The tables, the KEK's check value or the lease length have to be written first.
+    /// The tables, what secrets are sealed under or the lease length have to be written first.
     NotReady,
     /// Refused.
     Denied(Denial, Option<Lengths>),
@@ -100,11 +101,8 @@ fn attempt<Q: Asked>(tx: &mut dyn Tx, now_ms: u64, envelope: Envelope<Q>) -> Res
     let Some(meta) = Meta::read(tx)? else {
         return Err(Stop::NotReady);
     };
-    if meta.kek_check != envelope.kek_check {
-        return Err(Stop::Denied(Denial::WrongKek, Some(meta.lengths)));
-    }
     let adopts = envelope.question.adopts();
-    if meta.differs() || (adopts && meta.lengths.lease_ms != envelope.lease_ms) {
+    if meta.differs(&envelope.keys) || (adopts && meta.lengths.lease_ms != envelope.lease_ms) {
         return Err(Stop::NotReady);
     }
     let changed = envelope.question.changes();
@@ -113,6 +111,7 @@ fn attempt<Q: Asked>(tx: &mut dyn Tx, now_ms: u64, envelope: Envelope<Q>) -> Res
         workspace: &envelope.object,
         actor: &envelope.actor,
         lengths: meta.lengths,
+        origin: meta.origin(),
     };
     match envelope.question.answered(tx, &context) {
         Ok(reply) => Ok(Outcome {
@@ -147,4 +146,6 @@ pub struct Context<'a> {
     pub actor: &'a str,
     /// The lease lengths in force.
     pub lengths: Lengths,
+    /// The check value of the store's first local KEK.
+    pub origin: &'a str,
 }

@@ -9,6 +9,7 @@ use crate::tags::Tags;
 use super::admit::{POINTERS, pointer, touch};
 use super::cells::{self, Cells, expect_revision, json, not_found, taken, word};
 use super::stored::undeclared;
+use super::vault;
 
 const KIND: &str = "provider key";
 const COLUMNS: &str = "id, provider, name, masked, version, base_url, options, is_default, enabled, tags, health, \
@@ -89,10 +90,12 @@ fn found(tx: &mut dyn Tx, workspace: &str, id: &str) -> Result<Reply, Denial> {
 
 fn store_version(
     tx: &mut dyn Tx,
-    key: &str,
+    (workspace, key): (&str, &str),
     now_ms: u64,
     sealed: &SealedVersion,
-) -> Result<(), StoreError> {
+) -> Result<(), Denial> {
+    vault::arrive(tx, workspace, &sealed.entry)?;
+    let ciphertext = Some(sealed.ciphertext.as_str()).filter(|text| !text.is_empty());
     tx.query(
         "INSERT INTO provider_key_versions (provider_key, version, entry, wrapped, ciphertext, kek, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -101,16 +104,17 @@ fn store_version(
             sealed.version.into(),
             sealed.entry.as_str().into(),
             sealed.wrapped.as_str().into(),
-            sealed.ciphertext.as_str().into(),
+            ciphertext.into(),
             sealed.kek.as_str().into(),
             now_ms.into(),
         ],
-    )
-    .map(|_| ())
+    )?;
+    Ok(())
 }
 
 pub(super) fn create(
     tx: &mut dyn Tx,
+    now_ms: u64,
     workspace: &str,
     mut key: ProviderKey,
     sealed: Option<SealedVersion>,
@@ -147,7 +151,7 @@ pub(super) fn create(
     )
     .map_err(|e| taken(e, &format!("{} key", key.provider), &key.name))?;
     if let Some(sealed) = &sealed {
-        store_version(tx, &key.id, key.created_at.0, sealed)?;
+        store_version(tx, (workspace, &key.id), now_ms, sealed)?;
     }
     touch(tx, workspace)?;
     found(tx, workspace, &key.id)
@@ -242,7 +246,7 @@ pub(super) fn rotate(
     if sealed.version != key.version + 1 {
         return Err(Denial::VersionMoved(key.version));
     }
-    store_version(tx, &key.id, now_ms, sealed)?;
+    store_version(tx, (workspace, &key.id), now_ms, sealed)?;
     tx.query(
         "UPDATE provider_keys SET version = ?2, masked = ?3, rotated_at = ?4, health = 'unknown', health_detail = NULL,
          checked_at = NULL, revision = revision + 1 WHERE id = ?1",
@@ -259,6 +263,7 @@ pub(super) fn rotate(
 
 pub(super) fn delete(
     tx: &mut dyn Tx,
+    now_ms: u64,
     workspace: &str,
     reference: &str,
     expect: Option<u64>,
@@ -268,7 +273,8 @@ pub(super) fn delete(
         "DELETE FROM provider_key_versions WHERE provider_key = ?1 RETURNING entry",
         &[key.id.as_str().into()],
     )?;
-    let entries = entries(rows)?;
+    let entries = left(tx, now_ms, workspace, rows)?;
+    vault::drop_bridges(tx, &key.id)?;
     tx.query(
         "DELETE FROM provider_keys WHERE id = ?1",
         &[key.id.as_str().into()],
@@ -320,7 +326,12 @@ pub(super) fn point(tx: &mut dyn Tx, workspace: &str, reference: &str) -> Result
 }
 
 /// Forgets the secrets of versions that are no longer in force; their numbers and times stay.
-pub(super) fn sweep(tx: &mut dyn Tx, workspace: &str, id: &str) -> Result<Reply, Denial> {
+pub(super) fn sweep(
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    workspace: &str,
+    id: &str,
+) -> Result<Reply, Denial> {
     let key = find(tx, workspace, id)?;
     let old = [key.id.as_str().into(), key.version.into()];
     let rows = tx.query(
@@ -332,7 +343,36 @@ pub(super) fn sweep(tx: &mut dyn Tx, workspace: &str, id: &str) -> Result<Reply,
          WHERE provider_key = ?1 AND version < ?2",
         &old,
     )?;
-    Ok(Reply::Entries(entries(rows)?))
+    tx.query(
+        "DELETE FROM bridges WHERE provider_key = ?1 AND version < ?2",
+        &old,
+    )?;
+    Ok(Reply::Entries(left(tx, now_ms, workspace, rows)?))
+}
+
+/// Forgets the secrets of old versions whose rotation was long ago: those that [`sweep`] never came to.
+pub(super) fn sweep_old(
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    workspace: &str,
+    rotated_before: u64,
+    most: u32,
+) -> Result<u64, Denial> {
+    let rows = tx.query(
+        "SELECT DISTINCT k.id FROM provider_keys k
+         JOIN provider_key_versions v ON v.provider_key = k.id AND v.version < k.version
+         WHERE k.workspace = ?1 AND k.rotated_at < ?2 AND v.entry IS NOT NULL LIMIT ?3",
+        &[
+            workspace.into(),
+            rotated_before.into(),
+            u64::from(most).into(),
+        ],
+    )?;
+    let swept = rows.len() as u64;
+    for id in entries(rows)? {
+        sweep(tx, now_ms, workspace, &id)?;
+    }
+    Ok(swept)
 }
 
 pub(super) fn sealed_copy(
@@ -381,6 +421,21 @@ fn editable(
     Ok(key)
 }
 
+/// The entries of these rows, remembered until they are removed.
+fn left(
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    workspace: &str,
+    rows: Vec<lockgate_host::Row>,
+) -> Result<Vec<String>, StoreError> {
+    let entries = entries(rows)?;
+    for entry in &entries {
+        vault::leave(tx, now_ms, workspace, entry)?;
+    }
+    Ok(entries)
+}
+
+/// The texts in the first column.
 pub(super) fn entries(rows: Vec<lockgate_host::Row>) -> Result<Vec<String>, StoreError> {
     let mut entries = Vec::new();
     for row in rows {

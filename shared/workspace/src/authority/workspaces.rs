@@ -138,7 +138,16 @@ pub(super) fn clear(tx: &mut dyn Tx, workspace: &str) -> Result<Reply, Denial> {
          WHERE provider_key IN (SELECT id FROM provider_keys WHERE workspace = ?1) RETURNING entry",
         &of,
     )?;
-    let entries = super::provider_keys::entries(rows)?;
+    let mut entries = super::provider_keys::entries(rows)?;
+    let rows = tx.query(
+        "DELETE FROM leftovers WHERE workspace = ?1 RETURNING entry",
+        &of,
+    )?;
+    entries.extend(super::provider_keys::entries(rows)?);
+    tx.query(
+        "DELETE FROM bridges WHERE provider_key IN (SELECT id FROM provider_keys WHERE workspace = ?1)",
+        &of,
+    )?;
     tx.query(
         "DELETE FROM configuration_versions
          WHERE configuration IN (SELECT id FROM configurations WHERE workspace = ?1)",

@@ -4,15 +4,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admit, Draws, GrantReport, Incident, Question, Records, Reservation, SplitDraw, SplitReturn,
+    Admit, Asking, Draws, GrantReport, Incident, Question, Records, Reservation, SplitDraw,
+    SplitReturn,
 };
 use crate::resource::Health;
 
 /// A question of the data plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum DataQuestion {
-    /// Nothing, but whether the store was made with the asker's KEK.
-    Ping,
+    /// What gateway keys and admin tokens are tagged with.
+    TokenKeys,
     /// May this gateway key be served, and from which snapshot?
     Admit(Admit),
     /// Stores what the isolate has logged, and renews a lease in the same hop where one is due.
@@ -52,6 +53,37 @@ pub enum DataQuestion {
         provider_key: String,
         /// The version wanted; refused where it is no longer the one in force.
         version: u64,
+    },
+    /// What a managed vault gave for a version not long ago.
+    Bridge {
+        /// Provider key id.
+        provider_key: String,
+        /// The version wanted; refused where it is no longer the one in force.
+        version: u64,
+        /// The KEK that it is sealed under.
+        kek: String,
+    },
+    /// May the asker ask the vault for a version?
+    TakeTurn {
+        /// Provider key id.
+        provider_key: String,
+        /// The version.
+        version: u64,
+        /// The KEK that it is sealed under.
+        kek: String,
+        /// When the vault gave what the asker knows, ms since the Unix epoch; 0 for nothing.
+        known: u64,
+    },
+    /// The asker has asked the vault.
+    EndTurn {
+        /// Provider key id.
+        provider_key: String,
+        /// The version.
+        version: u64,
+        /// The KEK that it is sealed under.
+        kek: String,
+        /// How it ended.
+        asking: Asking,
     },
     /// Somebody has slept for a whole wait since this generation of lease lengths was in force.
     RetireLease {

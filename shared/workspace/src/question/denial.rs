@@ -48,12 +48,40 @@ pub enum Denial {
     InUse(String),
     /// The store was made with another KEK.
     #[error(
-        "the store was made with another LOCKGATE_KEK; start with that one (nothing was read or written)"
+        "the store was made with another LOCKGATE_KEK; start with that one, or with a new one and that one in \
+         LOCKGATE_KEK_PREVIOUS (nothing was read or written)"
     )]
     WrongKek,
+    /// Something is still under a KEK that the asker has not.
+    #[error("{}", needed(.kek, *.secrets))]
+    KekNeeded {
+        /// The KEK's name.
+        kek: String,
+        /// How many secrets are under it; 0 where it is the token keys alone.
+        secrets: u64,
+    },
     /// The store failed.
     #[error("{0}")]
     Store(String),
+}
+
+/// Where a KEK that is needed belongs.
+fn needed(kek: &str, secrets: u64) -> String {
+    let what = match secrets {
+        0 => "what gateway keys are recognised by is".to_owned(),
+        1 => "one secret is".to_owned(),
+        many => format!("{many} secrets are"),
+    };
+    let setting = match kek.split_once(':') {
+        None => "that KEK into LOCKGATE_KEK_PREVIOUS".to_owned(),
+        Some((adapter, _)) => {
+            format!("`{adapter}` into LOCKGATE_VAULT_PREVIOUS, with its settings")
+        }
+    };
+    format!(
+        "{what} still sealed under {kek}: put {setting}, and rewrap (POST /api/vault/rewrap) before you take it away \
+         (nothing was read or written)"
+    )
 }
 
 /// What the error says: that there is a way, and which.

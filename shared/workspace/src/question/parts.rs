@@ -59,9 +59,9 @@ pub struct SealedVersion {
     pub version: u64,
     /// The name of its KV entry.
     pub entry: String,
-    /// The wrapped data key, base64.
+    /// The wrapped data key, base64; empty where a vault holds the secret itself.
     pub wrapped: String,
-    /// A copy of the ciphertext, base64.
+    /// A copy of the ciphertext, base64; empty likewise.
     pub ciphertext: String,
     /// Which KEK wrapped it.
     pub kek: String,

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrawnAll, Housekept, Resource};
+use super::{
+    Bridge, DrawnAll, Housekept, Resource, SealedCounts, SealedRow, StoredTokenKeys, Turn,
+};
 use crate::resource::{
     AuditEntry, ConfigurationVersion, GatewayKey, LedgerEntry, Price, ProviderKey, RequestRecord,
     Timestamp, UsageRow, Verified, Wallet, Workspace,
@@ -81,8 +83,20 @@ pub enum Reply {
     Housekept(Housekept),
     /// Base64 of a ciphertext.
     Ciphertext(String),
-    /// KV entries that nothing points to any more.
+    /// Entries that nothing points to any more.
     Entries(Vec<String>),
+    /// What a managed vault gave for a version.
+    Bridge(Option<Bridge>),
+    /// Whose turn it is.
+    Turn(Turn),
+    /// To [`DataQuestion::TokenKeys`](super::DataQuestion::TokenKeys).
+    TokenKeys(StoredTokenKeys),
+    /// What is sealed.
+    SealedCounts(SealedCounts),
+    /// Sealed secrets.
+    Sealed(Vec<SealedRow>),
+    /// How many were where they were said to be, and entries that nothing points to any more.
+    Rewrapped(u64, Vec<String>),
     /// A workspace.
     Workspace(Workspace),
     /// Workspaces.

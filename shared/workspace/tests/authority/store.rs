@@ -85,7 +85,7 @@ fn another_kek_reads_and_writes_nothing() {
         let envelope = Envelope {
             object: DEFAULT_WORKSPACE.into(),
             actor: "root".into(),
-            kek_check: "another".into(),
+            keys: crate::keyring::keyring("another"),
             lease_ms: 5_000,
             question,
         };
@@ -144,7 +144,7 @@ fn questions_travel_as_json() {
     let envelope = Envelope {
         object: DEFAULT_WORKSPACE.into(),
         actor: "root".into(),
-        kek_check: "kek".into(),
+        keys: crate::keyring::keyring("kek"),
         lease_ms: 1_000,
         question: create_key("pk_1", "openai", "prod"),
     };

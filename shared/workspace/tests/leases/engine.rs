@@ -6,7 +6,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use lockgate_host::{
@@ -362,25 +361,29 @@ pub(crate) const LENGTHS: [u64; 7] = [0, 50, 200, 500, 1_000, 2_000, 10_000];
 
 /// Settings with one of [`LENGTHS`], read once as an isolate reads them.
 pub(crate) fn settings(lease_ms: u64) -> &'static Settings {
-    static LOADED: LazyLock<BTreeMap<u64, Settings>> = LazyLock::new(|| {
-        let world = World::new(0, false);
-        let place = Place::new(
-            &world,
-            MemoryDatabase::new(),
-            Clock::new(TRUE_RATE, 0),
-            Network::QUIET,
-            Fault::None,
-        );
-        let clock = Clock::new(TRUE_RATE, 0);
-        let host = SimHost::new(String::new(), &Rc::new(place), clock, 0, false);
-        let load = |lease_ms| {
-            let mut settings = now(Settings::load(&host)).unwrap();
-            settings.lease_ms = lease_ms;
-            (lease_ms, settings)
-        };
-        LENGTHS.into_iter().map(load).collect()
-    });
-    &LOADED[&lease_ms]
+    thread_local! {
+        static LOADED: &'static BTreeMap<u64, Settings> = Box::leak(Box::new(load_all()));
+    }
+    LOADED.with(|loaded| &loaded[&lease_ms])
+}
+
+fn load_all() -> BTreeMap<u64, Settings> {
+    let world = World::new(0, false);
+    let place = Place::new(
+        &world,
+        MemoryDatabase::new(),
+        Clock::new(TRUE_RATE, 0),
+        Network::QUIET,
+        Fault::None,
+    );
+    let clock = Clock::new(TRUE_RATE, 0);
+    let host = SimHost::new(String::new(), &Rc::new(place), clock, 0, false);
+    let load = |lease_ms| {
+        let mut settings = now(Settings::load(&host)).unwrap();
+        settings.lease_ms = lease_ms;
+        (lease_ms, settings)
+    };
+    LENGTHS.into_iter().map(load).collect()
 }
 
 impl Random for SimHost {

@@ -191,7 +191,7 @@ pub(crate) fn template() -> Connection {
         let envelope = Envelope {
             object: DEFAULT_WORKSPACE.into(),
             actor: "system".into(),
-            kek_check: settings.kek_check.clone(),
+            keys: settings.keys.clone(),
             lease_ms: settings.lease_ms,
             question,
         };

@@ -13,7 +13,7 @@ use lockgate_workspace::resource::{ProviderKey, Timestamp};
 use lockgate_workspace::{AskError, DEFAULT_WORKSPACE, ask};
 
 use super::access::{AccessFacts, revision_of, tags};
-use super::engine::{Fault, LENGTHS, Place, SimHost};
+use super::engine::{Fault, LENGTHS, Place, SimHost, settings};
 use super::isolate::{Asked, Isolate, Opened, View};
 use super::world::World;
 
@@ -500,7 +500,7 @@ fn sealed(id: &str, version: u64, nonce: u64) -> SealedVersion {
         entry: format!("entry {id} {version} {nonce}"),
         wrapped: "wrapped".into(),
         ciphertext: format!("{id} {version} {nonce}"),
-        kek: "kek".into(),
+        kek: settings(LENGTHS[0]).keys.in_force[0].prefix.clone(),
         masked: "sk-…wxyz".into(),
     }
 }

@@ -17,7 +17,7 @@ fn ask(store: &MemoryDatabase, lease_ms: u64, question: DataQuestion) -> Result<
     let envelope = Envelope {
         object: DEFAULT_WORKSPACE.to_owned(),
         actor: "system".to_owned(),
-        kek_check: "kek".to_owned(),
+        keys: crate::keyring::keyring("kek"),
         lease_ms,
         question,
     };

@@ -122,7 +122,15 @@ fn change(question: &Question) -> Option<Change<'_>> {
         | Question::ListPrices
         | Question::GetWallet
         | Question::ListLedger { .. }
-        | Question::Housekeep(_) => return None,
+        | Question::Housekeep(_)
+        | Question::IntendEntry(_)
+        | Question::Leftovers { .. }
+        | Question::Forgotten(_)
+        | Question::CountSealed
+        | Question::ListSealed { .. }
+        | Question::PutTokenKeys { .. } => return None,
+        // No resource changes, but it is told of by the module that does it.
+        Question::Rewrap(_) => return None,
         // A workspace's end is told of by `Record`, in the log of the default one.
         Question::DeleteWorkspace { .. } | Question::DropWorkspace => return None,
         // Where the registry is the same database, this is the change; elsewhere `SyncWorkspace` is, in the workspace's

@@ -1,0 +1,364 @@
+//! The vault: which KEKs there are and how many secrets are under each, moving secrets under the KEK in force, and making a
+//! new version of it (FEATURES G4). For tokens of all workspaces: a KEK is the installation's.
+
+use std::collections::BTreeMap;
+
+use lockgate_host::Host;
+use lockgate_refusal::{Code, Refusal};
+use lockgate_vault::{LOCAL, Vaults};
+use lockgate_workspace::question::{Question, Reply, SealedCounts};
+use lockgate_workspace::resource::{Timestamp, Workspace};
+use lockgate_workspace::token_keys::carry;
+use lockgate_workspace::{AskError, Batch, REGISTRY, forget, rewrap};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Call;
+use crate::respond::{self, only, value};
+use crate::tick::workspaces;
+
+/// Workspaces that one call looks into.
+const MAX_VISITS: usize = 500;
+/// Secrets that one call moves where it does not say how many.
+const DEFAULT_LIMIT: u32 = 100;
+/// Secrets that one call moves at most.
+const MAX_LIMIT: u32 = 500;
+/// Secrets that are moved in one transaction, after which the leases are waited out once.
+const BATCH: u32 = 25;
+/// Secrets of a workspace that a tick moves.
+const TICK_LIMIT: u32 = 20;
+/// An entry that nothing points to is removed by the tick after so long: whoever is just writing it has come to his end.
+const LEFT_FOR_MS: u64 = 10 * 60_000;
+/// Such entries that a tick removes in a workspace.
+const MAX_LEFTOVERS: u32 = 100;
+/// Failures that an answer names.
+const MAX_FAILURES: usize = 20;
+
+/// What is sealed in some workspaces, added up.
+#[derive(Default)]
+struct Counts {
+    secrets: BTreeMap<String, u64>,
+    leftovers: u64,
+}
+
+impl Counts {
+    fn add(&mut self, counts: SealedCounts) {
+        for (kek, secrets) in counts.secrets {
+            *self.secrets.entry(kek).or_default() += secrets;
+        }
+        self.leftovers += counts.leftovers;
+    }
+}
+
+/// Where a walk over all workspaces goes on: at this one, after this provider key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Cursor {
+    created_at: u64,
+    workspace: String,
+    after: Option<String>,
+}
+
+impl Cursor {
+    fn at(workspace: &Workspace, after: Option<String>) -> Self {
+        Self {
+            created_at: workspace.created_at.0,
+            workspace: workspace.id.clone(),
+            after,
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, Refusal> {
+        let mut parts = text.splitn(3, '.');
+        let created_at = parts.next().and_then(|part| part.parse().ok());
+        match (created_at, parts.next(), parts.next()) {
+            (Some(created_at), Some(workspace), Some(after)) => Ok(Self {
+                created_at,
+                workspace: workspace.to_owned(),
+                after: Some(after.to_owned()).filter(|after| !after.is_empty()),
+            }),
+            _ => Err(Refusal::new(
+                Code::INVALID_REQUEST,
+                "`cursor` is not one that an answer gave as `next_cursor`.",
+            )
+            .param("cursor")),
+        }
+    }
+
+    fn text(&self) -> String {
+        let after = self.after.as_deref().unwrap_or_default();
+        format!("{}.{}.{after}", self.created_at, self.workspace)
+    }
+
+    /// Whether the walk has still to visit this workspace.
+    fn comes_to(&self, workspace: &Workspace) -> bool {
+        (workspace.created_at.0, &workspace.id) >= (self.created_at, &self.workspace)
+    }
+
+    /// After which key of this workspace the walk goes on.
+    fn within(&self, workspace: &Workspace) -> Option<String> {
+        self.after
+            .clone()
+            .filter(|_| workspace.id == self.workspace)
+    }
+}
+
+/// The workspaces from `cursor` on, in the order in which they were made.
+async fn from<H: Host>(
+    call: &Call<'_, H>,
+    cursor: Option<&Cursor>,
+) -> Result<Vec<Workspace>, Refusal> {
+    let mut all = workspaces(call).await?;
+    all.retain(|workspace| cursor.is_none_or(|cursor| cursor.comes_to(workspace)));
+    Ok(all)
+}
+
+/// `GET /api/vault`.
+pub(crate) async fn status<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    only(call.query, &["cursor"])?;
+    let query = call.query.unwrap_or_default();
+    let cursor = form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "cursor")
+        .map(|(_, text)| Cursor::read(&text))
+        .transpose()?;
+    let all = from(call, cursor.as_ref()).await?;
+    let next = all
+        .get(MAX_VISITS)
+        .map(|workspace| Cursor::at(workspace, None));
+    let mut counts = Counts::default();
+    for workspace in all.iter().take(MAX_VISITS) {
+        // One that is just being removed has nothing to count.
+        if let Ok(Reply::SealedCounts(of)) = call.ask_of(&workspace.id, Question::CountSealed).await
+        {
+            counts.add(of);
+        }
+    }
+    let Reply::SealedCounts(registry) = call.ask_of(REGISTRY, Question::CountSealed).await? else {
+        return Err(AskError::Mismatch.into());
+    };
+    let vaults = &call.settings.vaults;
+    let (current, error) = match vaults.current(call.host).await {
+        Ok(current) => (Some(current), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let under_current = current.as_ref().map(|kek| counts.secrets.get(kek).copied());
+    Ok(value(
+        200,
+        json!({
+            "adapter": vaults.adapter(),
+            "kek": current,
+            "error": error,
+            "keks": keks(vaults, current.as_deref(), &counts),
+            "secrets": counts.secrets.values().sum::<u64>(),
+            "under_kek": under_current.map(Option::unwrap_or_default),
+            "token_keys": registry.token_keys.unwrap_or_else(|| vaults.kek().id()),
+            "leftovers": counts.leftovers,
+            "bridge": vaults.bridged(),
+            "outage_ms": vaults.outage_ms(),
+            "next_cursor": next.map(|cursor| cursor.text()),
+        }),
+    ))
+}
+
+/// Every KEK that there is or that something is under, the one in force first.
+fn keks(vaults: &Vaults, current: Option<&str>, counts: &Counts) -> Vec<Value> {
+    let mut known: Vec<String> = current.map(str::to_owned).into_iter().collect();
+    known.extend(vaults.keks().iter().map(lockgate_vault::Kek::id));
+    known.extend(counts.secrets.keys().cloned());
+    let mut listed = Vec::new();
+    let mut lines = Vec::new();
+    let mut held = vaults.in_force();
+    held.extend(vaults.readable());
+    for kek in known {
+        if listed.contains(&kek) {
+            continue;
+        }
+        let secrets = counts.secrets.get(&kek).copied().unwrap_or_default();
+        lines.push(json!({
+            "kek": kek,
+            "adapter": kek.split_once(':').map_or(LOCAL, |(adapter, _)| adapter),
+            "in_force": current == Some(kek.as_str()),
+            "readable": held.iter().any(|held| kek.starts_with(&held.prefix)),
+            "secrets": secrets,
+        }));
+        listed.push(kek);
+    }
+    lines
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Rewrap {
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// `POST /api/vault/rewrap`: moves secrets under the KEK in force, so many at most. It may be stopped anywhere and called
+/// again, with the cursor or without.
+pub(crate) async fn rewrap_some<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    let body: Rewrap = if call.body.is_empty() {
+        Rewrap::default()
+    } else {
+        call.body.read()?
+    };
+    let limit = body.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Refusal::new(
+            Code::INVALID_REQUEST,
+            format!("`limit` is a number from 1 to {MAX_LIMIT}, not {limit}."),
+        )
+        .param("limit"));
+    }
+    let cursor = body.cursor.as_deref().map(Cursor::read).transpose()?;
+    let current = call.settings.vaults.current(call.host).await?;
+    carry(call.host, &call.settings, REGISTRY).await?;
+    let all = from(call, cursor.as_ref()).await?;
+    let mut next = all
+        .get(MAX_VISITS)
+        .map(|workspace| Cursor::at(workspace, None));
+    let mut done = Done::default();
+    'walk: for workspace in all.iter().take(MAX_VISITS) {
+        carry(call.host, &call.settings, &workspace.id).await?;
+        let mut after = cursor.as_ref().and_then(|cursor| cursor.within(workspace));
+        loop {
+            let room = limit.saturating_sub(done.looked_at);
+            if room == 0 || done.failed.len() >= MAX_FAILURES {
+                next = Some(Cursor::at(workspace, after));
+                break 'walk;
+            }
+            let most = room.min(BATCH);
+            let batch = batch(call, workspace, &current, after.take(), most).await?;
+            after.clone_from(&batch.last);
+            let (more, stopped) = (batch.last.is_some(), batch.stopped);
+            done.add(workspace, batch);
+            if stopped {
+                next = Some(Cursor::at(workspace, after));
+                break 'walk;
+            }
+            if !more {
+                break;
+            }
+        }
+    }
+    Ok(value(
+        200,
+        json!({
+            "kek": current,
+            "rewrapped": done.rewrapped,
+            "failed": done.failed,
+            "done": next.is_none() && done.failed.is_empty(),
+            "next_cursor": next.map(|cursor| cursor.text()),
+        }),
+    ))
+}
+
+#[derive(Default)]
+struct Done {
+    rewrapped: u64,
+    looked_at: u32,
+    failed: Vec<Value>,
+}
+
+impl Done {
+    fn add(&mut self, workspace: &Workspace, batch: Batch) {
+        self.rewrapped += batch.rewrapped;
+        self.looked_at = self
+            .looked_at
+            .saturating_add(u32::try_from(batch.looked_at).unwrap_or(u32::MAX));
+        for (row, failure) in batch.failed {
+            self.failed.push(json!({
+                "workspace": workspace.name,
+                "provider": row.provider,
+                "provider_key": row.name,
+                "version": row.version,
+                "kek": row.at.kek,
+                "error": failure.to_string(),
+            }));
+        }
+    }
+}
+
+async fn batch<H: Host>(
+    call: &Call<'_, H>,
+    workspace: &Workspace,
+    current: &str,
+    after: Option<String>,
+    limit: u32,
+) -> Result<Batch, AskError> {
+    let whose = (workspace.id.as_str(), call.actor.id.as_str());
+    rewrap(call.host, &call.settings, whose, current, after, limit).await
+}
+
+/// `POST /api/vault/rotate`: has the vault make a new version of its KEK. What is sealed stays where it is until it is
+/// rewrapped.
+pub(crate) async fn rotate<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply, Refusal> {
+    call.body.nothing()?;
+    let vaults = &call.settings.vaults;
+    let before = vaults.current(call.host).await?;
+    vaults.rotate(call.host).await?;
+    let kek = vaults.current(call.host).await?;
+    call.record("vault.rotate", "vault", json!({"from": before, "to": kek}))
+        .await?;
+    Ok(value(200, json!({"kek": kek, "previous": before})))
+}
+
+/// What of this is done on a schedule, in one workspace: a few secrets are moved under the KEK in force, and what nothing
+/// points to is removed. How many of each.
+pub(crate) async fn due<H: Host>(
+    call: &Call<'_, H>,
+    workspace: &Workspace,
+    current: Option<&str>,
+) -> (u64, u64) {
+    let mut rewrapped = 0;
+    if let Some(current) = current {
+        let carried = carry(call.host, &call.settings, &workspace.id).await;
+        if carried.is_ok()
+            && let Ok(batch) = batch(call, workspace, current, None, TICK_LIMIT).await
+        {
+            rewrapped = batch.rewrapped;
+        }
+    }
+    let before = Timestamp(call.host.now_ms().saturating_sub(LEFT_FOR_MS));
+    let question = Question::Leftovers {
+        before,
+        limit: MAX_LEFTOVERS,
+    };
+    let Ok(Reply::Entries(entries)) = call.ask_of(&workspace.id, question).await else {
+        return (rewrapped, 0);
+    };
+    let removed = entries.len() as u64;
+    if removed > 0 {
+        forget(call.host, &call.settings, &workspace.id, entries).await;
+    }
+    (rewrapped, removed)
+}
+
+/// The KEK in force, where there is one that something could be moved from: with nothing else to read nothing is under
+/// another one, unless a managed vault has rotated its own.
+pub(crate) async fn target<H: Host>(call: &Call<'_, H>) -> Option<String> {
+    let vaults = &call.settings.vaults;
+    if vaults.adapter() == LOCAL && vaults.readable().is_empty() {
+        return None;
+    }
+    vaults.current(call.host).await.ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Cursor;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went() {
+        for after in [None, Some("pk_1".to_owned())] {
+            let cursor = Cursor {
+                created_at: 7,
+                workspace: "ws_1".into(),
+                after,
+            };
+            assert_eq!(Cursor::read(&cursor.text()).ok(), Some(cursor));
+        }
+        for wrong in ["", "x", "7", "7.ws", "x.ws.pk", "-1.ws."] {
+            assert!(Cursor::read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! What is sealed under which KEK, what is to be moved, what is left over, and what managed vaults gave not long ago.
+
+use std::collections::BTreeMap;
+
+use lockgate_host::{StoreError, Tx};
+use serde_json::json;
+
+use crate::question::{
+    Asking, Bridge, Denial, Keyring, Reply, Rewrapped, SealedAt, SealedCounts, SealedRow,
+    StoredTokenKeys, Turn,
+};
+use crate::resource::Timestamp;
+
+use super::admit::touch;
+use super::cells::{Cells, not_found};
+use super::{Context, audit};
+
+/// Who has taken a turn and is not heard of again has lost it after so long.
+const TURN_MS: u64 = 15_000;
+/// The pause after the first failure of a vault; each further one doubles it.
+const HOLD_MS: u64 = 5_000;
+/// The longest pause.
+const LONGEST_HOLD_MS: u64 = 60_000;
+
+/// Secrets that are not under any of these KEKs, versions that are no longer in force included: the name of one of their
+/// KEKs, and how many there are.
+pub(super) fn beyond(tx: &mut dyn Tx, keys: &Keyring) -> Result<Option<(String, u64)>, StoreError> {
+    let rows = tx.query(
+        "SELECT kek, COUNT(*) FROM provider_key_versions WHERE entry IS NOT NULL GROUP BY kek ORDER BY kek",
+        &[],
+    )?;
+    for row in rows {
+        let mut cells = Cells::new(row);
+        let (kek, count) = (cells.text()?, cells.number()?);
+        if !keys.all().any(|held| kek.starts_with(&held.prefix)) {
+            return Ok(Some((kek, count)));
+        }
+    }
+    Ok(None)
+}
+
+/// The local KEK that seals the token keys, and what it sealed.
+pub(super) fn sealed_token_keys(tx: &mut dyn Tx) -> Result<Option<(String, String)>, StoreError> {
+    let rows = tx.query("SELECT kek, sealed FROM token_keys", &[])?;
+    let row = rows.into_iter().next();
+    row.map(|row| {
+        let mut cells = Cells::new(row);
+        Ok((cells.text()?, cells.text()?))
+    })
+    .transpose()
+}
+
+pub(super) fn token_keys(tx: &mut dyn Tx, origin: &str) -> Result<Reply, Denial> {
+    Ok(Reply::TokenKeys(StoredTokenKeys {
+        origin: origin.to_owned(),
+        sealed: sealed_token_keys(tx)?,
+    }))
+}
+
+pub(super) fn put_token_keys(
+    tx: &mut dyn Tx,
+    from: Option<&str>,
+    (kek, sealed): (&str, &str),
+) -> Result<Reply, Denial> {
+    let stored = sealed_token_keys(tx)?;
+    if stored.as_ref().map(|(kek, _)| kek.as_str()) == from {
+        tx.query("DELETE FROM token_keys", &[])?;
+        tx.query(
+            "INSERT INTO token_keys (kek, sealed) VALUES (?1, ?2)",
+            &[kek.into(), sealed.into()],
+        )?;
+    }
+    Ok(Reply::Done)
+}
+
+pub(super) fn count(tx: &mut dyn Tx, workspace: &str) -> Result<Reply, Denial> {
+    let rows = tx.query(
+        "SELECT v.kek, COUNT(*) FROM provider_keys k
+         JOIN provider_key_versions v ON v.provider_key = k.id AND v.version = k.version
+         WHERE k.workspace = ?1 AND v.entry IS NOT NULL GROUP BY v.kek ORDER BY v.kek",
+        &[workspace.into()],
+    )?;
+    let counted = |row| {
+        let mut cells = Cells::new(row);
+        Ok((cells.text()?, cells.number()?))
+    };
+    let secrets: Result<Vec<(String, u64)>, StoreError> = rows.into_iter().map(counted).collect();
+    let rows = tx.query(
+        "SELECT COUNT(*) FROM leftovers WHERE workspace = ?1",
+        &[workspace.into()],
+    )?;
+    let row = rows.into_iter().next();
+    Ok(Reply::SealedCounts(SealedCounts {
+        secrets: secrets?,
+        token_keys: sealed_token_keys(tx)?.map(|(kek, _)| kek),
+        leftovers: row.map_or(Ok(0), |row| Cells::new(row).number())?,
+    }))
+}
+
+pub(super) fn list(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    not_under: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Reply, Denial> {
+    let rows = tx.query(
+        "SELECT k.id, k.name, k.provider, v.version, v.kek, v.entry, v.wrapped, v.ciphertext
+         FROM provider_keys k
+         JOIN provider_key_versions v ON v.provider_key = k.id AND v.version = k.version
+         WHERE k.workspace = ?1 AND v.entry IS NOT NULL AND v.kek <> ?2 AND k.id > ?3 ORDER BY k.id LIMIT ?4",
+        &[
+            workspace.into(),
+            not_under.into(),
+            after.unwrap_or_default().into(),
+            u64::from(limit).into(),
+        ],
+    )?;
+    let sealed = |row| {
+        let mut cells = Cells::new(row);
+        Ok(SealedRow {
+            provider_key: cells.text()?,
+            name: cells.text()?,
+            provider: cells.text()?,
+            version: cells.number()?,
+            at: SealedAt {
+                kek: cells.text()?,
+                entry: cells.text()?,
+                wrapped: cells.text()?,
+            },
+            ciphertext: cells.optional_text()?.unwrap_or_default(),
+        })
+    };
+    let sealed: Result<_, StoreError> = rows.into_iter().map(sealed).collect();
+    Ok(Reply::Sealed(sealed?))
+}
+
+/// Puts secrets under another KEK where they are what they were when it was done; those that were rotated or removed
+/// meanwhile stay as they are.
+pub(super) fn rewrap(
+    tx: &mut dyn Tx,
+    context: &Context<'_>,
+    rewrapped: &[Rewrapped],
+) -> Result<Reply, Denial> {
+    let Context {
+        now_ms, workspace, ..
+    } = *context;
+    let mut moved = 0;
+    let mut told = BTreeMap::new();
+    let mut left = Vec::new();
+    for row in rewrapped {
+        let Rewrapped { from, to, .. } = row;
+        let there = tx.query(
+            "SELECT 1 FROM provider_keys k
+             JOIN provider_key_versions v ON v.provider_key = k.id AND v.version = k.version
+             WHERE k.workspace = ?1 AND k.id = ?2 AND v.version = ?3 AND v.kek = ?4 AND v.entry = ?5 AND v.wrapped = ?6",
+            &[
+                workspace.into(),
+                row.provider_key.as_str().into(),
+                row.version.into(),
+                from.kek.as_str().into(),
+                from.entry.as_str().into(),
+                from.wrapped.as_str().into(),
+            ],
+        )?;
+        let replaced = from.entry != to.entry;
+        if there.is_empty() {
+            // An entry of a vault's own store is remembered already.
+            if replaced {
+                leave(tx, now_ms, workspace, &to.entry)?;
+                left.push(to.entry.clone());
+            }
+            continue;
+        }
+        if replaced {
+            arrive(tx, workspace, &to.entry)?;
+            leave(tx, now_ms, workspace, &from.entry)?;
+            left.push(from.entry.clone());
+        }
+        let ciphertext = if replaced { "ciphertext = ?6, " } else { "" };
+        let mut values = vec![
+            row.provider_key.as_str().into(),
+            row.version.into(),
+            to.kek.as_str().into(),
+            to.entry.as_str().into(),
+            to.wrapped.as_str().into(),
+        ];
+        if replaced {
+            values.push(row.ciphertext.clone().into());
+        }
+        tx.query(
+            &format!(
+                "UPDATE provider_key_versions SET {ciphertext}kek = ?3, entry = ?4, wrapped = ?5
+                 WHERE provider_key = ?1 AND version = ?2"
+            ),
+            &values,
+        )?;
+        drop_bridges(tx, &row.provider_key)?;
+        moved += 1;
+        *told.entry((&from.kek, &to.kek)).or_insert(0_u64) += 1;
+    }
+    if moved > 0 {
+        touch(tx, workspace)?;
+    }
+    for ((from, to), secrets) in told {
+        let detail = json!({"from": from, "to": to, "secrets": secrets});
+        audit::record(tx, context, "vault.rewrap", "vault", &detail)?;
+    }
+    Ok(Reply::Rewrapped(moved, left))
+}
+
+/// Remembers an entry that is to be removed, or that is about to be written in a vault's own store.
+pub(super) fn leave(
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    workspace: &str,
+    entry: &str,
+) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO leftovers (workspace, entry, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        &[workspace.into(), entry.into(), now_ms.into()],
+    )
+    .map(|_| ())
+}
+
+/// A secret in force is to point to this entry. One in a vault's own store has to be remembered still: what is not has been
+/// taken for a leftover and removed.
+pub(super) fn arrive(tx: &mut dyn Tx, workspace: &str, entry: &str) -> Result<(), Denial> {
+    let rows = tx.query(
+        "DELETE FROM leftovers WHERE workspace = ?1 AND entry = ?2 RETURNING entry",
+        &[workspace.into(), entry.into()],
+    )?;
+    if rows.is_empty() && lockgate_vault::Vaults::is_in_store(entry) {
+        return Err(Denial::InUse(
+            "sealing the secret took so long that it was given up; do it again".into(),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn leftovers(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Reply, Denial> {
+    let rows = tx.query(
+        "SELECT entry FROM leftovers WHERE workspace = ?1 AND since < ?2 ORDER BY since, entry LIMIT ?3",
+        &[workspace.into(), before.0.into(), u64::from(limit).into()],
+    )?;
+    Ok(Reply::Entries(super::provider_keys::entries(rows)?))
+}
+
+pub(super) fn forgotten(
+    tx: &mut dyn Tx,
+    workspace: &str,
+    entries: &[String],
+) -> Result<Reply, Denial> {
+    for entry in entries {
+        tx.query(
+            "DELETE FROM leftovers WHERE workspace = ?1 AND entry = ?2",
+            &[workspace.into(), entry.as_str().into()],
+        )?;
+    }
+    Ok(Reply::Done)
+}
+
+/// Forgets what vaults gave for a key.
+pub(super) fn drop_bridges(tx: &mut dyn Tx, provider_key: &str) -> Result<(), StoreError> {
+    tx.query(
+        "DELETE FROM bridges WHERE provider_key = ?1",
+        &[provider_key.into()],
+    )
+    .map(|_| ())
+}
+
+/// Forgets what vaults gave so long ago that it is not used any more.
+pub(super) fn drop_ended_bridges(tx: &mut dyn Tx, now_ms: u64) -> Result<(), StoreError> {
+    tx.query(
+        "DELETE FROM bridges WHERE COALESCE(expires_at, 0) < ?1 AND asked_at < ?2 AND failed_at < ?2",
+        &[now_ms.into(), now_ms.saturating_sub(LONGEST_HOLD_MS * 10).into()],
+    )
+    .map(|_| ())
+}
+
+/// A version of a key, if it is the one in force and is sealed under this KEK.
+#[derive(Clone, Copy)]
+pub(super) struct Version<'a> {
+    pub(super) workspace: &'a str,
+    pub(super) provider_key: &'a str,
+    pub(super) version: u64,
+    /// The KEK that it is sealed under; what another one's vault gave opens nothing.
+    pub(super) kek: &'a str,
+}
+
+impl Version<'_> {
+    fn check(self, tx: &mut dyn Tx) -> Result<(), Denial> {
+        let rows = tx.query(
+            "SELECT 1 FROM provider_keys k
+             JOIN provider_key_versions v ON v.provider_key = k.id AND v.version = k.version
+             WHERE k.workspace = ?1 AND k.id = ?2 AND k.version = ?3 AND v.kek = ?4",
+            &[
+                self.workspace.into(),
+                self.provider_key.into(),
+                self.version.into(),
+                self.kek.into(),
+            ],
+        )?;
+        if rows.is_empty() {
+            return Err(not_found("provider key", self.provider_key));
+        }
+        Ok(())
+    }
+}
+
+/// What is known of asking a vault for a version.
+#[derive(Default)]
+struct Known {
+    bridge: Option<Bridge>,
+    asked_at: Option<u64>,
+    failures: u64,
+    failed_at: u64,
+}
+
+fn known(tx: &mut dyn Tx, of: Version<'_>) -> Result<Known, StoreError> {
+    let rows = tx.query(
+        "SELECT kek, sealed, proven_at, expires_at, asked_at, failures, failed_at FROM bridges
+         WHERE provider_key = ?1 AND version = ?2",
+        &[of.provider_key.into(), of.version.into()],
+    )?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok(Known::default());
+    };
+    let mut cells = Cells::new(row);
+    let (kek, sealed) = (cells.optional_text()?, cells.optional_text()?);
+    let (proven_at, expires_at) = (cells.optional_number()?, cells.optional_number()?);
+    let bridge = match (kek, sealed, proven_at, expires_at) {
+        (Some(kek), Some(sealed), Some(proven_at), Some(expires_at)) => Some(Bridge {
+            kek,
+            sealed,
+            proven_at,
+            expires_at,
+        }),
+        _ => None,
+    };
+    Ok(Known {
+        bridge,
+        asked_at: Some(cells.number()?),
+        failures: cells.number()?,
+        failed_at: cells.number()?,
+    })
+}
+
+pub(super) fn bridge(tx: &mut dyn Tx, of: Version<'_>) -> Result<Reply, Denial> {
+    of.check(tx)?;
+    Ok(Reply::Bridge(known(tx, of)?.bridge))
+}
+
+pub(super) fn take_turn(
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    of: Version<'_>,
+    newer_than: u64,
+) -> Result<Reply, Denial> {
+    of.check(tx)?;
+    let known = known(tx, of)?;
+    if let Some(bridge) = known.bridge.filter(|bridge| bridge.proven_at > newer_than) {
+        return Ok(Reply::Turn(Turn::Built(bridge)));
+    }
+    if known.failures > 0 {
+        let pause = HOLD_MS.saturating_mul(1 << (known.failures - 1).min(10));
+        let until = known.failed_at.saturating_add(pause.min(LONGEST_HOLD_MS));
+        // A clock that has stepped back makes nobody wait longer than the pause.
+        if (known.failed_at..until).contains(&now_ms) {
+            return Ok(Reply::Turn(Turn::Hold(until - now_ms)));
+        }
+    }
+    let taken = |at: u64| (at..at.saturating_add(TURN_MS)).contains(&now_ms);
+    if known.asked_at.is_some_and(|at| at > 0 && taken(at)) {
+        return Ok(Reply::Turn(Turn::Wait));
+    }
+    tx.query(
+        "INSERT INTO bridges (provider_key, version, asked_at, failures, failed_at) VALUES (?1, ?2, ?3, 0, 0)
+         ON CONFLICT (provider_key, version) DO UPDATE SET asked_at = excluded.asked_at",
+        &[of.provider_key.into(), of.version.into(), now_ms.into()],
+    )?;
+    Ok(Reply::Turn(Turn::Ask))
+}
+
+pub(super) fn end_turn(
+    tx: &mut dyn Tx,
+    now_ms: u64,
+    of: Version<'_>,
+    asking: Asking,
+) -> Result<Reply, Denial> {
+    of.check(tx)?;
+    let key = [of.provider_key.into(), of.version.into()];
+    match asking {
+        Asking::Gave(bridge) => {
+            let [provider_key, version] = key;
+            tx.query(
+                "UPDATE bridges SET kek = ?3, sealed = ?4, proven_at = ?5, expires_at = ?6, asked_at = 0,
+                 failures = 0, failed_at = 0 WHERE provider_key = ?1 AND version = ?2",
+                &[
+                    provider_key,
+                    version,
+                    bridge.kek.into(),
+                    bridge.sealed.into(),
+                    bridge.proven_at.into(),
+                    bridge.expires_at.into(),
+                ],
+            )?;
+        }
+        Asking::Failed => {
+            let [provider_key, version] = key;
+            tx.query(
+                "UPDATE bridges SET asked_at = 0, failures = failures + 1, failed_at = ?3
+                 WHERE provider_key = ?1 AND version = ?2",
+                &[provider_key, version, now_ms.into()],
+            )?;
+        }
+        Asking::Refused => {
+            tx.query(
+                "DELETE FROM bridges WHERE provider_key = ?1 AND version = ?2",
+                &key,
+            )?;
+        }
+    }
+    Ok(Reply::Done)
+}
