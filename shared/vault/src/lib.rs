@@ -12,6 +12,7 @@
 mod adapter;
 mod aws_kms;
 mod azure;
+mod bearer;
 mod binding;
 mod breaker;
 pub mod bridge;
