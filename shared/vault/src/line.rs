@@ -148,7 +148,10 @@ impl<H: Host> Line<'_, H> {
             let mut said = String::from_utf8_lossy(&reply.body).into_owned();
             // Something that repeats what it is sent shows nobody the credential.
             let secret = call.credential.as_ref().map(|sent| sent.secret);
-            if let Some(secret) = secret.and_then(Secret::expose_str).filter(|s| !s.is_empty()) {
+            if let Some(secret) = secret
+                .and_then(Secret::expose_str)
+                .filter(|s| !s.is_empty())
+            {
                 said = said.replace(secret, "…");
             }
             return Err(self.unavailable(format!("status {}: {}", reply.status, shortened(&said))));

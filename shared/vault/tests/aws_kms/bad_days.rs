@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockgate_vault::{VaultError, Vaults};
-use mock_vault::Fault;
+use mock_vault::{Answer, Ask, Fault, MockVault, Service};
 use serde_json::json;
 
 use crate::common::{BINDING, place, secret, with_vaults};
@@ -172,6 +172,64 @@ fn an_echo_is_not_shown() {
             let text = format!("{error} {error:?}");
             assert!(!text.contains(TOKEN) && text.contains('…'), "{text}");
             assert!(!text.contains(SECRET_ACCESS_KEY), "{text}");
+        });
+    }
+}
+
+/// It repeats the data key that it is to encrypt.
+struct Echo;
+
+impl Service for Echo {
+    fn answer(&mut self, ask: &Ask) -> Answer {
+        let said = ask.json().unwrap();
+        let said = said.get("Plaintext").unwrap().as_str().unwrap();
+        let message = format!("Value '{said}' at 'plaintext' failed");
+        Answer::new(
+            400,
+            json!({ "__type": "ValidationException", "message": message }),
+        )
+    }
+}
+
+#[test]
+fn a_data_key_that_is_repeated_is_not_shown() {
+    let server = MockVault::start(Echo);
+    let url = server.base_url();
+    let local = sealed(&[]);
+    let settings = with(
+        at(&url, "alias/lockgate", REGION),
+        &[("LOCKGATE_VAULT_PREVIOUS", "local")],
+    );
+    with_vaults(&settings, |host, vaults| async move {
+        let ciphertext = local.ciphertext.clone().unwrap();
+        let moved = vaults
+            .rewrap(&host, &BINDING, place(&local), &ciphertext, "v")
+            .await;
+        let error = moved.unwrap_err();
+        assert!(
+            matches!(&error, VaultError::Refused { detail, .. } if detail.contains("Value '…' at")),
+            "{error}"
+        );
+    });
+    assert_eq!(server.calls("/"), 1);
+}
+
+#[test]
+fn a_rotation_of_another_key_is_no_answer() {
+    for key in ["", "another"] {
+        let kms = Kms::start();
+        let url = kms.server.base_url();
+        let metadata = json!({ "Arn": kms.arn(0), "KeyState": "Enabled" });
+        // What DescribeKey says, and RotateKeyOnDemand.
+        let body = json!({ "KeyMetadata": metadata, "KeyId": key }).to_string();
+        kms.server.fail(Fault::Says(200, body));
+        let settings = at(&url, "alias/lockgate", REGION);
+        with_vaults(&settings, |host, vaults| async move {
+            let error = vaults.rotate(&host).await.unwrap_err();
+            assert!(
+                matches!(&error, VaultError::Unavailable { detail, .. } if detail.contains("RotateKeyOnDemand")),
+                "{error}"
+            );
         });
     }
 }

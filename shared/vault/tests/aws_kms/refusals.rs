@@ -270,6 +270,7 @@ fn temporary_credentials_are_sent_signed_and_end() {
         let text = refused(outcome);
         assert!(text.contains("InvalidSignatureException"), "{text}");
         assert!(text.contains("does not match the signature"), "{text}");
+        assert!(!text.contains("x-amz-security-token"), "{text}");
     }
 
     kms.state().token_expired = true;
