@@ -20,6 +20,7 @@ mod config;
 mod envelope;
 mod error;
 mod gcp_kms;
+mod hashicorp;
 mod kek;
 mod kv;
 mod line;
