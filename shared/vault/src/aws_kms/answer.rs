@@ -7,9 +7,6 @@ use serde::Deserialize;
 use crate::line::{Line, Reply};
 use crate::{OpenError, VaultError};
 
-/// What follows here in the words about a wrong signature is the request itself, session token included.
-const REQUEST_REPEATED: &str = "The Canonical String";
-
 #[derive(Deserialize)]
 struct Problem {
     #[serde(rename = "__type")]
@@ -74,11 +71,8 @@ pub(super) fn failure<H: Host>(
         return OpenError::WrongKekOrBinding.into();
     }
     let message = problem.message.as_deref().unwrap_or_default();
-    let message = message
-        .split_once(REQUEST_REPEATED)
-        .map_or(message, |(before, _)| before);
     let hint = hint(name, operation);
-    // The way out comes first: what AWS says may be long, and is cut.
+    // The way out comes first: what AWS says may be long, the whole request after a wrong signature, and is cut.
     line.refused(format!(
         "{operation}: {}; {hint}. AWS says: {}",
         without(name, sent),
