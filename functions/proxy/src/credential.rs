@@ -29,6 +29,8 @@ pub(crate) enum Unusable {
     Moved,
     /// No key may be used, which another target may not need.
     NotReady(Refusal),
+    /// Its secret cannot be had: the vault fails, or what is stored does not open. Another target may have another key.
+    Sealed(Refusal),
     /// Nothing that another look at the same state would change.
     Refused(Refusal),
 }
@@ -123,6 +125,7 @@ async fn unseal<H: Host>(
     let unsealed = lockgate_workspace::unseal(host, settings, workspace, key, pointer).await;
     unsealed.map_err(|error| match error {
         UnsealError::Moved => Unusable::Moved,
-        error => Refusal::from(error).into(),
+        UnsealError::Ask(error) => Refusal::from(error).into(),
+        error => Unusable::Sealed(error.into()),
     })
 }

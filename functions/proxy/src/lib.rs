@@ -287,6 +287,13 @@ async fn pursue<H: Host>(
             }
             Err(Unusable::Moved) => return Err(End::Unready(being_replaced())),
             Err(Unusable::Refused(refusal)) => return Err(End::Refused(refusal)),
+            // A failure of the gateway's own, as a provider's 5xx is one of his.
+            Err(Unusable::Sealed(refusal)) => {
+                spent.clear();
+                tries.failed(Failed::SEALED, host.monotonic_ms(), chance(host));
+                last = Some(End::Refused(refusal));
+                continue;
+            }
             Err(Unusable::NotReady(refusal)) => {
                 spent.clear();
                 let failed = pending.take().unwrap_or(Failed::UNREADY);

@@ -35,6 +35,11 @@ impl Failed {
         cause: Some(Cause::KeyMissing),
         retry_after_ms: None,
     };
+    /// The key's secret could not be unsealed.
+    pub const SEALED: Self = Self {
+        cause: Some(Cause::ServerError),
+        retry_after_ms: None,
+    };
 }
 
 /// What to do next.

@@ -98,7 +98,8 @@ pub enum Cause {
     Timeout,
     /// 429 that is about a rate.
     RateLimit,
-    /// Any other 5xx, a connection that could not be made or broke before the head, an answer that makes no sense.
+    /// Any other 5xx, a connection that could not be made or broke before the head, an answer that makes no sense; a key whose
+    /// secret the vault does not give.
     ServerError,
     /// No key may be used: there is none, it is disabled, or policy denies it.
     KeyMissing,

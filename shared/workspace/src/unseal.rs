@@ -2,7 +2,9 @@
 //! or the authority's copy of it, opened with what the vault gives, or gave not long ago.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use lockgate_host::{Host, Secret};
@@ -48,6 +50,29 @@ pub enum UnsealError {
 
 thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
+    /// The versions, by key, that somebody in this isolate is asking a managed vault for.
+    static ASKING: RefCell<HashSet<(String, u64)>> = RefCell::default();
+}
+
+/// How often whoever waits for another request of this isolate looks whether it has come to its end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// That somebody is asking for a version; until it is dropped.
+struct Asking(String, u64);
+
+impl Asking {
+    /// `None` where somebody is asking already.
+    fn begin(key: &str, version: u64) -> Option<Self> {
+        let begun = ASKING.with_borrow_mut(|asking| asking.insert((key.to_owned(), version)));
+        begun.then(|| Self(key.to_owned(), version))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let of = (std::mem::take(&mut self.0), self.1);
+        ASKING.with_borrow_mut(|asking| asking.remove(&of));
+    }
 }
 
 /// A sealed secret, and whose it is.
@@ -111,16 +136,24 @@ pub async fn unseal<H: Host>(
     key: &KeyPointer,
     pointer: &SealedPointer,
 ) -> Result<Rc<Secret>, UnsealError> {
-    let now = host.monotonic_ms();
-    let found = KEPT.with_borrow_mut(|kept| kept.find(&key.id, pointer.version, now));
-    match found {
-        Found::Fresh(secret) => return Ok(secret),
-        Found::Aging(secret) => {
-            refresh_later(host, workspace, key, pointer);
-            return Ok(secret);
+    // However many requests want a secret that is not there, one of them asks the vault. The others look rather than wait on
+    // that one's work: a Worker must not await what belongs to another request.
+    let _asking = loop {
+        let now = host.monotonic_ms();
+        let found = KEPT.with_borrow_mut(|kept| kept.find(&key.id, pointer.version, now));
+        match found {
+            Found::Fresh(secret) => return Ok(secret),
+            Found::Aging(secret) => {
+                refresh_later(host, workspace, key, pointer);
+                return Ok(secret);
+            }
+            Found::Missing if Vaults::is_local(&pointer.kek) => break None,
+            Found::Missing => match Asking::begin(&key.id, pointer.version) {
+                None => host.sleep(LOOK).await,
+                asking => break asking,
+            },
         }
-        Found::Missing => {}
-    }
+    };
     let sealed = Sealed {
         workspace,
         key,
