@@ -7,6 +7,9 @@
 //! The name of a version that comes out of the database is never part of a request: `decrypt` goes to the configured key, which
 //! finds the version in the ciphertext. A version of another key is refused without asking.
 //!
+//! `encrypt` names the version that is primary by the key's own record. Left to the service, it may be the one before for as long
+//! as three hours (<https://cloud.google.com/kms/docs/consistency>), and a rewrap would move nothing.
+//!
 //! References (v1): [encrypt](https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys/encrypt),
 //! [decrypt](https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys/decrypt),
 //! [get](https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys/get),
@@ -149,13 +152,47 @@ impl GcpKms {
         self.bearer.ask(line, login, &ask).await
     }
 
-    /// The version's name with the key's as it is configured, where it is one of this key. The service may call a project by
-    /// its number where the setting has its name.
-    fn version(&self, name: &str) -> Option<String> {
+    /// The number of a version that the service has named, where it is one of this key. The service may call a project by its
+    /// number where the setting has its name.
+    fn number<'n>(&self, name: &'n str) -> Option<&'n str> {
         let (key, number) = name.split_once(VERSIONS)?;
         let (_, ours) = self.key.split_once("/locations/")?;
         let (_, theirs) = key.split_once("/locations/")?;
-        (ours == theirs && is_number(number)).then(|| format!("{}{VERSIONS}{number}", self.key))
+        (ours == theirs && is_number(number)).then_some(number)
+    }
+
+    /// The name of a version, as it is stored.
+    fn named(&self, number: &str) -> String {
+        format!("{}{VERSIONS}{number}", self.key)
+    }
+
+    /// The number of the primary version, where it may be used.
+    async fn primary<H: Host>(&self, line: &Line<'_, H>) -> Result<String, VaultError> {
+        let reply = self.ask(line, Method::GET, "", b"").await?;
+        if !reply.ok() {
+            return Err(self.refused(line, &reply, "get", ""));
+        }
+        let nonsense = || line.nonsense("get");
+        let key: CryptoKey = reply.json().ok_or_else(nonsense)?;
+        if key.purpose != "ENCRYPT_DECRYPT" {
+            return Err(line.refused(format!(
+                "the key in {KEY} has the purpose {}; make one for symmetric encryption",
+                key.purpose
+            )));
+        }
+        let primary = key.primary.ok_or_else(|| {
+            line.refused(format!(
+                "the key in {KEY} has no primary version; make one primary"
+            ))
+        })?;
+        let number = self.number(&primary.name).ok_or_else(nonsense)?;
+        if primary.state != "ENABLED" {
+            return Err(line.refused(format!(
+                "the primary version {number} of the key in {KEY} is {}; enable it, or make another one primary",
+                primary.state
+            )));
+        }
+        Ok(number.to_owned())
     }
 
     /// Why the service says no, and what to mend.
@@ -196,11 +233,14 @@ impl Adapter for GcpKms {
         binding: &Binding<'_>,
         dek: &Dek,
     ) -> Result<Wrapped, VaultError> {
+        // Named, since `encrypt` with the key goes on using the version that was primary before for a while.
+        let number = self.primary(line).await?;
         let aad = binding.authenticated_data(PURPOSE);
         let mut plain = Zeroizing::new(String::with_capacity(64));
         BASE64.encode_append(dek.expose(), &mut plain);
         let body = body("plaintext", &plain, crc32c(dek.expose()), &aad);
-        let reply = self.ask(line, Method::POST, ":encrypt", &body).await?;
+        let path = format!("{VERSIONS}{number}:encrypt");
+        let reply = self.ask(line, Method::POST, &path, &body).await?;
         if !reply.ok() {
             return Err(self.refused(line, &reply, "encrypt", &plain));
         }
@@ -214,8 +254,13 @@ impl Adapter for GcpKms {
         if !arrived {
             return Err(altered(line, "encrypt"));
         }
-        let kek = self.version(&sealed.name).ok_or_else(nonsense)?;
-        Ok(Wrapped { blob, kek })
+        if self.number(&sealed.name) != Some(&number) {
+            return Err(nonsense());
+        }
+        Ok(Wrapped {
+            blob,
+            kek: self.named(&number),
+        })
     }
 
     async fn unwrap<H: Host>(
@@ -259,31 +304,7 @@ impl Adapter for GcpKms {
     }
 
     async fn current<H: Host>(&self, line: &Line<'_, H>) -> Result<String, VaultError> {
-        let reply = self.ask(line, Method::GET, "", b"").await?;
-        if !reply.ok() {
-            return Err(self.refused(line, &reply, "get", ""));
-        }
-        let nonsense = || line.nonsense("get");
-        let key: CryptoKey = reply.json().ok_or_else(nonsense)?;
-        if key.purpose != "ENCRYPT_DECRYPT" {
-            return Err(line.refused(format!(
-                "the key in {KEY} has the purpose {}; make one for symmetric encryption",
-                key.purpose
-            )));
-        }
-        let primary = key.primary.ok_or_else(|| {
-            line.refused(format!(
-                "the key in {KEY} has no primary version; make one primary"
-            ))
-        })?;
-        let name = self.version(&primary.name).ok_or_else(nonsense)?;
-        if primary.state != "ENABLED" {
-            return Err(line.refused(format!(
-                "the primary version {name} is {}; enable it, or make another one primary",
-                primary.state
-            )));
-        }
-        Ok(name)
+        Ok(self.named(&self.primary(line).await?))
     }
 
     async fn rotate<H: Host>(&self, line: &Line<'_, H>) -> Result<(), VaultError> {
@@ -296,15 +317,14 @@ impl Adapter for GcpKms {
         }
         let made: Option<Version> = reply.json();
         let made = made.ok_or_else(|| line.nonsense(create))?;
-        let name = self.version(&made.name);
-        let name = name.ok_or_else(|| line.nonsense(create))?;
+        let number = self.number(&made.name);
+        let number = number.ok_or_else(|| line.nonsense(create))?;
         if made.state != "ENABLED" {
             return Err(line.unavailable(format!(
-                "the new version {name} is {} so far; make it primary once it is ENABLED",
+                "the new version {number} is {} so far; make it primary once it is ENABLED",
                 made.state
             )));
         }
-        let (_, number) = name.rsplit_once('/').unwrap_or_default();
         let body = serde_json::json!({"cryptoKeyVersionId": number}).to_string();
         let path = ":updatePrimaryVersion";
         let reply = self.ask(line, Method::POST, path, body.as_bytes()).await?;

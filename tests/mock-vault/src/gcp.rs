@@ -56,6 +56,8 @@ struct State {
     /// The first version is 1.
     versions: Vec<&'static str>,
     primary: usize,
+    /// What `encrypt` uses where it is given the key: the first primary version for as long as nobody waits for hours.
+    used: usize,
     purpose: &'static str,
     account: RsaPublicKey,
     /// The permissions that the account has.
@@ -93,6 +95,7 @@ impl Gcp {
         Self(Arc::new(Mutex::new(State {
             versions: vec!["ENABLED"],
             primary: 1,
+            used: 1,
             purpose: "ENCRYPT_DECRYPT",
             account: account.to_public_key(),
             allowed: vec![
@@ -221,9 +224,12 @@ impl State {
                 self.allow("cloudkms.cryptoKeys.get", KEY)?;
                 Ok(self.crypto_key())
             }
-            ("POST", Some(":encrypt")) => {
-                self.allow("cloudkms.cryptoKeyVersions.useToEncrypt", KEY)?;
-                self.encrypt(ask)
+            ("POST", Some(":encrypt")) => self.encrypt(ask, self.used),
+            ("POST", Some(below)) if below.ends_with(":encrypt") => {
+                let number = below.strip_prefix("/cryptoKeyVersions/");
+                let number = number.and_then(|rest| rest.strip_suffix(":encrypt"));
+                let number = number.and_then(|number| number.parse().ok());
+                self.encrypt(ask, number.ok_or_else(not_found)?)
             }
             ("POST", Some(":decrypt")) => {
                 self.allow("cloudkms.cryptoKeyVersions.useToDecrypt", KEY)?;
@@ -292,17 +298,17 @@ impl State {
         Err(denied(permission, resource))
     }
 
-    fn encrypt(&mut self, ask: &Ask) -> Result<Value, Refusal> {
+    fn encrypt(&mut self, ask: &Ask, number: usize) -> Result<Value, Refusal> {
+        self.allow("cloudkms.cryptoKeyVersions.useToEncrypt", KEY)?;
         let (plain, aad) = self.checked(ask, "plaintext")?;
         if self.purpose != "ENCRYPT_DECRYPT" {
             return Err(invalid("the key's purpose is not ENCRYPT_DECRYPT"));
         }
-        if self.primary == 0 {
+        if number == 0 {
             return Err(precondition(format!("{KEY} has no primary version")));
         }
-        self.usable(self.primary)?;
-        let sum = plain.1;
-        let mut blob = u32::try_from(self.primary)
+        self.usable(number)?;
+        let mut blob = u32::try_from(number)
             .unwrap_or_default()
             .to_be_bytes()
             .to_vec();
@@ -315,13 +321,13 @@ impl State {
             msg: &plain.0,
             aad: &aad.0,
         };
-        let sealed = cipher(self.primary).encrypt(Nonce::from_slice(&nonce), payload);
+        let sealed = cipher(number).encrypt(Nonce::from_slice(&nonce), payload);
         blob.extend_from_slice(&sealed.map_err(|_| invalid("it is too long"))?);
         Ok(json!({
-            "name": self.name(self.primary),
+            "name": self.name(number),
             "ciphertext": BASE64.encode(&blob),
             "ciphertextCrc32c": crc32c(&blob).to_string(),
-            "verifiedPlaintextCrc32c": sum,
+            "verifiedPlaintextCrc32c": plain.1,
             "verifiedAdditionalAuthenticatedDataCrc32c": aad.1,
             "protectionLevel": "SOFTWARE",
         }))

@@ -31,7 +31,7 @@ fn a_key_that_cannot_be_used_is_refused() {
                 let error = vaults.current(&host).await.unwrap_err();
                 assert_refused(error, server, &words);
                 let error = vaults.seal(&host, &BINDING, &secret(), "v").await;
-                assert_refused(error.unwrap_err(), server, &["FAILED_PRECONDITION"]);
+                assert_refused(error.unwrap_err(), server, &words);
                 if words[0] != "primary version" {
                     let error = opened(&host, &vaults, &BINDING, &stored).await;
                     assert_refused(error.unwrap_err(), server, &["FAILED_PRECONDITION"]);
@@ -69,12 +69,12 @@ fn each_missing_permission_is_told() {
             gcp.deny("cloudkms.cryptoKeyVersions.create");
             let error = vaults.rotate(&host).await.unwrap_err();
             assert_refused(error, server, &["cryptoKeyVersions.create"]);
-            gcp.deny("cloudkms.cryptoKeys.get");
-            let error = vaults.current(&host).await.unwrap_err();
-            assert_refused(error, server, &["cryptoKeys.get"]);
             gcp.deny("cloudkms.cryptoKeyVersions.useToEncrypt");
             let error = vaults.seal(&host, &BINDING, &secret(), "v").await;
             assert_refused(error.unwrap_err(), server, &["useToEncrypt"]);
+            gcp.deny("cloudkms.cryptoKeys.get");
+            let error = vaults.current(&host).await.unwrap_err();
+            assert_refused(error, server, &["cryptoKeys.get"]);
             gcp.deny("cloudkms.cryptoKeyVersions.useToDecrypt");
             let error = opened(&host, &vaults, &BINDING, &stored).await;
             assert_refused(error.unwrap_err(), server, &["useToDecrypt"]);
@@ -139,7 +139,7 @@ fn what_is_altered_on_the_way_is_sent_again() {
 #[test]
 fn answers_that_make_no_sense_are_no_answers() {
     let right = format!(
-        r#"{{"name":"{}","ciphertext":"AAEC","ciphertextCrc32c":"2466073594","verifiedPlaintextCrc32c":true,"verifiedAdditionalAuthenticatedDataCrc32c":true}}"#,
+        r#"{{"purpose":"ENCRYPT_DECRYPT","primary":{{"name":"{0}","state":"ENABLED"}},"name":"{0}","ciphertext":"AAEC","ciphertextCrc32c":"2466073594","verifiedPlaintextCrc32c":true,"verifiedAdditionalAuthenticatedDataCrc32c":true}}"#,
         Gcp::version(1)
     );
     let (_gcp, server) = started();
@@ -176,6 +176,8 @@ fn answers_that_make_no_sense_are_no_answers() {
                     "cryptoKeyVersions/",
                     "makes no sense",
                 ),
+                // It has used another version than the one that it was told.
+                (r#"/1","ciphertext"#, r#"/2","ciphertext"#, "makes no sense"),
             ] {
                 let answer = right.replace(part, instead);
                 assert_ne!(answer, right);

@@ -91,10 +91,8 @@ fn a_secret_goes_in_and_comes_out() {
         .iter()
         .map(|ask| ask.header("authorization"))
         .collect();
-    assert_eq!(
-        (tokens.len(), tokens[0], tokens[1]),
-        (3, tokens[1], tokens[2])
-    );
+    assert!(tokens.len() == 4 && tokens.iter().all(|token| token == &tokens[0]));
+    assert_eq!(server.calls("/cryptoKeyVersions/1:encrypt"), 1);
     let aad = |path: &str| {
         let ask = asked.iter().find(|ask| ask.path.ends_with(path)).unwrap();
         let body = ask.json().unwrap();
