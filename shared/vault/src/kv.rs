@@ -259,8 +259,8 @@ impl Kv {
     pub(crate) async fn probe<H: Host>(&self, line: &Line<'_, H>) -> Result<(), VaultError> {
         let question = read(&self.store(), PROBE);
         let reply = self.server.ask(line, &question).await?;
-        // That there is nothing is what a store says that can be used; the wrong version says why there is nothing.
-        let absent = reply.status == 404 && hashicorp::words(&reply).is_some();
+        // That there is nothing, and no word why, is what a store says that can be used.
+        let absent = reply.status == 404 && hashicorp::words(&reply).as_deref() == Some("");
         if absent && wrong_place(&reply).is_none() {
             return Ok(());
         }

@@ -1,9 +1,10 @@
-//! vault-kv against a fake server, over HTTP, and against RustyVault where it is there.
-#![allow(clippy::unwrap_used, clippy::panic)]
+//! vault-kv against a fake server and against RustyVault, over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod failing;
+mod rusty_vault;
 
 use common::{BINDING, SECRET, misconfigured, opened, place, secret, with_vaults};
 use lockgate_host::Secret;

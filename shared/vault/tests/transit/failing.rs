@@ -5,7 +5,8 @@ use std::time::Duration;
 use lockgate_host::Clock;
 use lockgate_vault::VaultError;
 use mock_vault::hashicorp::Hashicorp;
-use mock_vault::{Fault, MockVault};
+use mock_vault::{Answer, Ask, Fault, MockVault, Service};
+use serde_json::json;
 
 use crate::common::{BINDING, SECRET, opened, secret, with_vaults};
 use crate::{TOKEN, policy, problem, refused, settings, vault};
@@ -228,4 +229,28 @@ fn what_a_server_repeats_is_not_shown() {
             problem(vaults.seal(&host, &BINDING, &secret(), "v").await);
         });
     }
+}
+
+/// A server that answers everything with what it was sent.
+struct Echo;
+
+impl Service for Echo {
+    fn answer(&mut self, ask: &Ask) -> Answer {
+        let sent = String::from_utf8_lossy(&ask.body);
+        Answer::new(400, json!({"errors": [sent]}))
+    }
+}
+
+#[test]
+fn a_data_key_that_a_server_repeats_is_not_shown() {
+    let server = MockVault::start(Echo);
+    let address = server.base_url();
+    with_vaults(&settings(&address), |host, vaults| async move {
+        let error = problem(vaults.seal(&host, &BINDING, &secret(), "u").await);
+        let sent = server.asked().last().unwrap().json().unwrap();
+        let dek = sent["plaintext"].as_str().unwrap();
+        assert_eq!(dek.len(), 44);
+        assert!(!format!("{error:?}").contains(dek), "{error}");
+        assert!(error.to_string().contains("not shown"), "{error}");
+    });
 }
