@@ -7,8 +7,8 @@
 //! The name of a version that comes out of the database is never part of a request: `decrypt` goes to the configured key, which
 //! finds the version in the ciphertext. A version of another key is refused without asking.
 //!
-//! `encrypt` names the version that is primary by the key's own record. Left to the service, it may be the one before for as long
-//! as three hours (<https://cloud.google.com/kms/docs/consistency>), and a rewrap would move nothing.
+//! `encrypt` names the version that is primary by the key's own record. Left to the service, it may be the one before for a
+//! minute, at times for hours (<https://cloud.google.com/kms/docs/consistency>), and a rewrap would move nothing.
 //!
 //! References (v1): [encrypt](https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys/encrypt),
 //! [decrypt](https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys/decrypt),
