@@ -18,6 +18,9 @@ const MAX_ANSWER: usize = 256 << 10;
 const TRIES: u32 = 3;
 /// The pause before the second try, doubled before the third; up to as much again is added by chance.
 const PAUSE_MS: u64 = 100;
+/// Bytes in a row of what was sent that an answer which is shown must not have: less than a data key has in base64, more than
+/// the names of fields have.
+const MAX_REPEATED: usize = 32;
 /// Characters of what a vault said that are shown.
 const MAX_DETAIL: usize = 300;
 
@@ -154,7 +157,11 @@ impl<H: Host> Line<'_, H> {
             {
                 said = said.replace(secret, "…");
             }
-            return Err(self.unavailable(format!("status {}: {}", reply.status, shortened(&said))));
+            let mut said = shortened(&said);
+            if repeats(&call.body, said.as_bytes()) {
+                said = "(left out, since it repeats what was sent)".to_owned();
+            }
+            return Err(self.unavailable(format!("status {}: {said}", reply.status)));
         }
         Ok(reply)
     }
@@ -179,6 +186,12 @@ impl<H: Host> Line<'_, H> {
     pub(crate) fn nonsense(&self, what: &str) -> VaultError {
         self.unavailable(format!("its answer to {what} makes no sense"))
     }
+}
+
+/// Whether an answer repeats so much of what was sent that a data key or a secret may be in it.
+fn repeats(sent: &[u8], said: &[u8]) -> bool {
+    let mut pieces = said.windows(MAX_REPEATED);
+    pieces.any(|piece| sent.windows(MAX_REPEATED).any(|other| other == piece))
 }
 
 /// Text from outside, so long that it can be shown, on one line.

@@ -169,3 +169,22 @@ fn a_login_that_does_not_work_now_is_an_outage() {
         });
     }
 }
+
+/// Something in between that shows the request it could not pass on.
+#[test]
+fn an_outage_that_repeats_the_request_is_not_shown() {
+    let (_azure, server) = started();
+    let form: String = form_urlencoded::byte_serialize(CLIENT_SECRET.as_bytes()).collect();
+    on(&server, |host, vaults| {
+        let server = &server;
+        async move {
+            server.fail(Fault::Says(
+                502,
+                format!("cannot send client_secret={form}"),
+            ));
+            let error = vaults.current(&host).await.unwrap_err();
+            assert!(!error.to_string().contains(&form[..8]), "{error}");
+            assert_unavailable(error, server, "502: (left out");
+        }
+    });
+}
