@@ -39,12 +39,16 @@ async fn refuse<H: Host>(host: &H, request: &Incoming<H>) -> Refusal {
             format!("{path} takes POST, not {}.", request.method),
         );
     }
-    if host.variable(setting).await.is_none() {
-        return Misconfigured {
-            setting,
-            problem: "it is not set, so no event can be verified".into(),
+    match host.variable(setting).await {
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            return Misconfigured {
+                setting,
+                problem: "it is not set, so no event can be verified".into(),
+            }
+            .into();
         }
-        .into();
+        Err(misconfigured) => return misconfigured.into(),
     }
     Refusal::new(
         Code::MISCONFIGURED,

@@ -107,7 +107,7 @@ async fn due_work<H: Host>(call: &Call<'_, H>) -> Result<Value, Refusal> {
 
 /// What is to go from every workspace.
 async fn housekeeping<H: Host>(host: &H) -> Result<Housekeeping, Misconfigured> {
-    let days = log_days(host.variable(LOG_DAYS).await.as_deref())?;
+    let days = log_days(host.variable(LOG_DAYS).await?.as_deref())?;
     let ago = |days: u64| Timestamp(host.now_ms().saturating_sub(days * DAY_MS));
     Ok(Housekeeping {
         log_before: ago(days),

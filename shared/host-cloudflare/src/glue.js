@@ -13,6 +13,9 @@ const names = { head: [], withheld: [], first: 0, last: 0 };
 /** A request with more headers is refused, as by the native engine. */
 const MOST_HEADERS = 100;
 
+/** Characters that are shown of what a Secrets Store said. */
+const MOST_SAID = 300;
+
 /** Under this a request's `Headers` has the set of the names that are in it. */
 const PRESENT = Symbol("present");
 
@@ -161,6 +164,23 @@ function failure(error, late) {
   return `B${text}`;
 }
 
+/**
+ * A setting out of a Secrets Store, which stands for it in `env` as an object with `get`.
+ * https://developers.cloudflare.com/secrets-store/integrations/workers/
+ */
+async function kept(binding) {
+  if (typeof binding.get !== "function") throw new Error(`it is no text but ${typeof binding}; put its value in quotes`);
+  let text;
+  try {
+    text = await binding.get();
+  } catch (error) {
+    const said = String(error?.message ?? error).slice(0, MOST_SAID);
+    throw new Error(`the Secrets Store does not give it: ${said}`);
+  }
+  if (typeof text !== "string") throw new Error("the Secrets Store has no text for it");
+  return text;
+}
+
 /** Sends what `fetch.rs` wrote: method, URL, the credential's name and value, then names and values to set. */
 async function sent(message, from, allow, body, signal) {
   const parts = message.split("\n");
@@ -253,6 +273,12 @@ function glueFor(instance) {
     variable(env, name) {
       const value = env[name];
       return typeof value === "string" ? value : undefined;
+    },
+    isKept(env, name) {
+      return typeof (env[name] ?? "") !== "string";
+    },
+    kept(slot, env, name) {
+      settle(slot, kept(env[name]));
     },
     header(headers, name) {
       return headers.get(name) ?? undefined;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use lockgate_host::{
-    Authority, Background, Clock, Fetch, FetchError, Host, Inbound, KeyValue, Outbound, Random,
-    ReadError, StoreError, Variables,
+    Authority, Background, Clock, Fetch, FetchError, Host, Inbound, KeyValue, Misconfigured,
+    Outbound, Random, ReadError, StoreError, Variables,
 };
 use thiserror::Error;
 
@@ -188,13 +188,9 @@ impl Authority for NativeHost {
 }
 
 impl Variables for NativeHost {
-    async fn variable(&self, name: &str) -> Option<String> {
-        self.0
-            .shared
-            .variables
-            .get(name)
-            .filter(|value| !value.is_empty())
-            .cloned()
+    async fn variable(&self, name: &'static str) -> Result<Option<String>, Misconfigured> {
+        let value = self.0.shared.variables.get(name);
+        Ok(value.filter(|value| !value.is_empty()).cloned())
     }
 }
 

@@ -37,7 +37,14 @@ pub struct Misconfigured {
 /// Settings by name.
 pub trait Variables {
     /// The setting `name`, in capitals (`LOCKGATE_KEK`); `None` where it is absent or empty.
-    fn variable(&self, name: &str) -> impl Future<Output = Option<String>>;
+    ///
+    /// # Errors
+    /// [`Misconfigured`] where something else keeps it and does not give it now. That is not the same as unset: a setting that
+    /// is taken for unset may mean less than was asked for.
+    fn variable(
+        &self,
+        name: &'static str,
+    ) -> impl Future<Output = Result<Option<String>, Misconfigured>>;
 }
 
 /// Time.

@@ -59,7 +59,8 @@ pub(crate) async fn required<H: Host>(
     setting: &'static str,
     hint: &str,
 ) -> Result<String, Misconfigured> {
-    optional(host, setting).await.ok_or_else(|| Misconfigured {
+    let text = optional(host, setting).await?;
+    text.ok_or_else(|| Misconfigured {
         setting,
         problem: format!("it is not set, and LOCKGATE_VAULT needs it: {hint}"),
     })
@@ -75,20 +76,26 @@ pub(crate) async fn required_secret<H: Host>(
 }
 
 /// A setting without the white space around it; `None` where nothing else is there.
-pub(crate) async fn optional<H: Host>(host: &H, setting: &str) -> Option<String> {
-    let text = host.variable(setting).await?;
+pub(crate) async fn optional<H: Host>(
+    host: &H,
+    setting: &'static str,
+) -> Result<Option<String>, Misconfigured> {
+    let text = host.variable(setting).await?.unwrap_or_default();
     let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 /// The names in a comma-separated setting.
-pub(crate) async fn list<H: Host>(host: &H, setting: &str) -> Vec<String> {
-    let text = optional(host, setting).await.unwrap_or_default();
+pub(crate) async fn list<H: Host>(
+    host: &H,
+    setting: &'static str,
+) -> Result<Vec<String>, Misconfigured> {
+    let text = optional(host, setting).await?.unwrap_or_default();
     let parts = text.split(',').map(str::trim);
-    parts
+    Ok(parts
         .filter(|part| !part.is_empty())
         .map(str::to_owned)
-        .collect()
+        .collect())
 }
 
 /// A number of milliseconds from 1 to `most`.
@@ -98,7 +105,7 @@ pub(crate) async fn millis<H: Host>(
     default: u64,
     most: u64,
 ) -> Result<u64, Misconfigured> {
-    let Some(text) = optional(host, setting).await else {
+    let Some(text) = optional(host, setting).await? else {
         return Ok(default);
     };
     let number = text.parse().ok();

@@ -108,7 +108,7 @@ impl GcpKms {
                 problem: format!("{found} is no name of a key; it is {KEY_FORM}"),
             });
         }
-        let endpoint = match config::optional(host, ENDPOINT).await {
+        let endpoint = match config::optional(host, ENDPOINT).await? {
             Some(endpoint) => places.check(ENDPOINT, &endpoint)?,
             None => DEFAULT_ENDPOINT.to_owned(),
         };

@@ -50,13 +50,13 @@ impl Connection {
     pub(crate) async fn read<H: Host>(host: &H, places: &Places) -> Result<Self, Misconfigured> {
         let address = config::required(host, ADDR, "the server's address").await?;
         let address = places.check(ADDR, &address)?;
-        let namespace = match config::optional(host, NAMESPACE).await {
+        let namespace = match config::optional(host, NAMESPACE).await? {
             None => None,
             Some(text) => Some(path(NAMESPACE, &text)?),
         };
-        let token = config::optional(host, TOKEN).await.map(Secret::from);
-        let role_id = config::optional(host, ROLE_ID).await.map(Secret::from);
-        let secret_id = config::optional(host, SECRET_ID).await.map(Secret::from);
+        let token = config::optional(host, TOKEN).await?.map(Secret::from);
+        let role_id = config::optional(host, ROLE_ID).await?.map(Secret::from);
+        let secret_id = config::optional(host, SECRET_ID).await?.map(Secret::from);
         let problem = |setting, problem: &str| {
             Err(Misconfigured {
                 setting,
@@ -260,7 +260,7 @@ pub(crate) async fn mount<H: Host>(
     setting: &'static str,
     default: &str,
 ) -> Result<String, Misconfigured> {
-    let text = config::optional(host, setting).await;
+    let text = config::optional(host, setting).await?;
     path(setting, text.as_deref().unwrap_or(default))
 }
 

@@ -124,7 +124,7 @@ struct Written {
 
 impl Kv {
     pub(crate) async fn read<H: Host>(host: &H, places: &Places) -> Result<Self, Misconfigured> {
-        let version = config::optional(host, VERSION).await;
+        let version = config::optional(host, VERSION).await?;
         let version = version.as_deref().unwrap_or("2");
         Ok(Self {
             server: Connection::read(host, places).await?,

@@ -125,17 +125,17 @@ impl Vaults {
     /// The first that is missing or wrong.
     pub async fn read<H: Host>(host: &H, places: &Places) -> Result<Self, Misconfigured> {
         let mut keks = vec![read_kek(KEK, &required_kek(host).await?)?];
-        for text in config::list(host, KEK_PREVIOUS).await {
+        for text in config::list(host, KEK_PREVIOUS).await? {
             let kek = read_kek(KEK_PREVIOUS, &Secret::from(text))?;
             if keks.iter().all(|known| known.id() != kek.id()) {
                 keks.push(kek);
             }
         }
         let mut managed = Vec::new();
-        let current = config::optional(host, VAULT).await;
+        let current = config::optional(host, VAULT).await?;
         let current = current.unwrap_or_else(|| LOCAL.into());
         let mut names = vec![(VAULT, current.clone())];
-        let previous = config::list(host, VAULT_PREVIOUS).await;
+        let previous = config::list(host, VAULT_PREVIOUS).await?;
         names.extend(previous.into_iter().map(|name| (VAULT_PREVIOUS, name)));
         for (setting, name) in names {
             let known = ADAPTERS.into_iter().find(|adapter| *adapter == name);
@@ -157,7 +157,7 @@ impl Vaults {
                 });
             }
         }
-        let bridged = match config::optional(host, BRIDGE).await.as_deref() {
+        let bridged = match config::optional(host, BRIDGE).await?.as_deref() {
             // Natively a process lives long, and its KEK often lies beside its database.
             None => H::ENGINE != "native",
             Some("on") => true,
@@ -528,7 +528,8 @@ fn in_store(entry: &str) -> Option<(&str, &str)> {
 }
 
 async fn required_kek<H: Host>(host: &H) -> Result<Secret, Misconfigured> {
-    let text = host.variable(KEK).await.ok_or_else(|| Misconfigured {
+    let text = host.variable(KEK).await?;
+    let text = text.ok_or_else(|| Misconfigured {
         setting: KEK,
         problem: "it is not set".into(),
     })?;

@@ -22,7 +22,7 @@ pub struct Otlp {
 impl Otlp {
     /// Reads the settings; `None` where there is no endpoint.
     pub(crate) async fn read<H: Host>(host: &H) -> Result<Option<Self>, Misconfigured> {
-        let (setting, url) = match (host.variable(TRACES).await, host.variable(ENDPOINT).await) {
+        let (setting, url) = match (host.variable(TRACES).await?, host.variable(ENDPOINT).await?) {
             (Some(url), _) => (TRACES, url.trim().to_owned()),
             (None, Some(base)) => {
                 let base = base.trim().trim_end_matches('/');
@@ -36,7 +36,7 @@ impl Otlp {
                 problem: "it is no http or https address such as http://127.0.0.1:4318".into(),
             });
         }
-        let headers = host.variable(HEADERS).await.unwrap_or_default();
+        let headers = host.variable(HEADERS).await?.unwrap_or_default();
         Ok(Some(Self {
             url,
             headers: headers_of(&headers).ok_or_else(|| Misconfigured {
@@ -45,7 +45,7 @@ impl Otlp {
             })?,
             service: host
                 .variable(SERVICE)
-                .await
+                .await?
                 .unwrap_or_else(|| "lockgate".into()),
         }))
     }

@@ -92,7 +92,7 @@ impl Settings {
             });
         }
         let max_body = number(host, "LOCKGATE_MAX_BODY_BYTES", DEFAULT_BODY_BYTES as u64).await?;
-        let stream_check = match host.variable("LOCKGATE_STREAM_CHECK").await.as_deref() {
+        let stream_check = match host.variable("LOCKGATE_STREAM_CHECK").await?.as_deref() {
             None | Some("on") => true,
             Some("off") => false,
             Some(other) => {
@@ -105,7 +105,7 @@ impl Settings {
         let places = Places {
             http_hosts: host
                 .variable("LOCKGATE_HTTP_HOSTS")
-                .await
+                .await?
                 .unwrap_or_default()
                 .split(',')
                 .map(|h| h.trim().to_ascii_lowercase())
@@ -151,7 +151,8 @@ impl Settings {
 }
 
 async fn required<H: Host>(host: &H, setting: &'static str) -> Result<String, Misconfigured> {
-    host.variable(setting).await.ok_or_else(|| Misconfigured {
+    let value = host.variable(setting).await?;
+    value.ok_or_else(|| Misconfigured {
         setting,
         problem: "it is not set".into(),
     })
@@ -162,7 +163,7 @@ async fn number<H: Host>(
     setting: &'static str,
     default: u64,
 ) -> Result<u64, Misconfigured> {
-    match host.variable(setting).await {
+    match host.variable(setting).await? {
         None => Ok(default),
         Some(text) => text.trim().parse().map_err(|_| Misconfigured {
             setting,

@@ -26,6 +26,12 @@ extern "C" {
     pub(crate) fn random(buffer: &mut [u8]);
     #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn variable(env: &JsValue, name: &str) -> Option<String>;
+    /// Whether a setting is there and is no text, so that [`kept`] has to get it.
+    #[wasm_bindgen(js_namespace = glue, js_name = isKept)]
+    pub(crate) fn is_kept(env: &JsValue, name: &str) -> bool;
+    /// Gets a setting, always as text, from what keeps it.
+    #[wasm_bindgen(js_namespace = glue)]
+    pub(crate) fn kept(slot: u32, env: &JsValue, name: &str);
 
     #[wasm_bindgen(js_namespace = glue)]
     pub(crate) fn header(headers: &JsValue, name: &str) -> Option<String>;

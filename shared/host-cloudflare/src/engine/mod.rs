@@ -10,7 +10,9 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use lockgate_host::{Answer, Background, Clock, Host, Incoming, Method, Random, Variables};
+use lockgate_host::{
+    Answer, Background, Clock, Host, Incoming, Method, Misconfigured, Random, Variables,
+};
 use wasm_bindgen::JsValue;
 
 pub use fetch::{Body, Headers, Payload};
@@ -132,8 +134,20 @@ fn now() -> u64 {
 }
 
 impl Variables for Cloudflare {
-    async fn variable(&self, name: &str) -> Option<String> {
-        glue::variable(&self.context.env, name).filter(|value| !value.is_empty())
+    async fn variable(&self, name: &'static str) -> Result<Option<String>, Misconfigured> {
+        let env = &self.context.env;
+        let text = if glue::is_kept(env, name) {
+            let promised = task::Promised::new();
+            glue::kept(promised.slot(), env, name);
+            let kept = promised.await.map_err(|error| Misconfigured {
+                setting: name,
+                problem: glue::text(&error),
+            })?;
+            kept.as_string()
+        } else {
+            glue::variable(env, name)
+        };
+        Ok(text.filter(|text| !text.is_empty()))
     }
 }
 

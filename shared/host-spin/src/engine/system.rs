@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use lockgate_host::{Background, Clock, Random, Variables};
+use lockgate_host::{Background, Clock, Misconfigured, Random, Variables};
 use spin_sdk::variables::{self, Error};
 use spin_sdk::wasip3;
 use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
@@ -14,24 +14,33 @@ use spin_sdk::wasip3::random::random::get_random_u64;
 use super::SpinHost;
 use super::wait;
 
+/// Characters that are shown of what a provider of variables said.
+const MAX_SAID: usize = 300;
+
 thread_local! {
     /// Settings asked for. They cannot change while an instance lives. (A `HashMap` would ask the host for a seed.)
-    static KNOWN: RefCell<BTreeMap<String, Option<String>>> = const { RefCell::new(BTreeMap::new()) };
+    static KNOWN: RefCell<BTreeMap<&'static str, Option<String>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 impl Variables for SpinHost {
-    async fn variable(&self, name: &str) -> Option<String> {
+    async fn variable(&self, name: &'static str) -> Result<Option<String>, Misconfigured> {
         if let Some(known) = KNOWN.with_borrow(|known| known.get(name).cloned()) {
-            return known;
+            return Ok(known);
         }
         let value = match variables::get(name.to_ascii_lowercase()).await {
             Ok(value) => Some(value).filter(|value| !value.is_empty()),
             Err(Error::Undefined(_) | Error::InvalidName(_)) => None,
             // A provider of settings that is out of reach now may be back for the next request.
-            Err(_) => return None,
+            Err(Error::Provider(said) | Error::Other(said)) => {
+                let said: String = said.chars().take(MAX_SAID).collect();
+                return Err(Misconfigured {
+                    setting: name,
+                    problem: format!("Spin's provider of variables does not give it: {said}"),
+                });
+            }
         };
-        KNOWN.with_borrow_mut(|known| known.insert(name.to_owned(), value.clone()));
-        value
+        KNOWN.with_borrow_mut(|known| known.insert(name, value.clone()));
+        Ok(value)
     }
 }
 

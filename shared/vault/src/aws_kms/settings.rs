@@ -79,7 +79,7 @@ fn found(text: &str) -> String {
 
 pub(super) async fn read<H: Host>(host: &H, places: &Places) -> Result<AwsKms, Misconfigured> {
     let (key, region) = key(host).await?;
-    let endpoint = match optional(host, ENDPOINT).await {
+    let endpoint = match optional(host, ENDPOINT).await? {
         Some(text) => Some(as_sent(&places.check(ENDPOINT, &text)?)),
         None => None,
     };
@@ -103,7 +103,7 @@ async fn key<H: Host>(host: &H) -> Result<(String, String), Misconfigured> {
         });
     }
     let of_key = arn.map(|arn| arn.region.to_owned());
-    let set = optional(host, REGION).await;
+    let set = optional(host, REGION).await?;
     let region = match (of_key, set) {
         (_, Some(set)) if !code(&set) => Err(format!(
             "it is a region such as eu-central-1, not {}",
@@ -137,7 +137,7 @@ async fn credentials<H: Host>(host: &H) -> Result<Credentials, Misconfigured> {
     }
     let secret = required_secret(host, SECRET_ACCESS_KEY, "the secret of that access key").await?;
     check(SECRET_ACCESS_KEY, &secret)?;
-    let session_token = optional(host, SESSION_TOKEN).await.map(Secret::from);
+    let session_token = optional(host, SESSION_TOKEN).await?.map(Secret::from);
     match &session_token {
         Some(token) => check(SESSION_TOKEN, token)?,
         None if id.starts_with("ASIA") => {

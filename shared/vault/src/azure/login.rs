@@ -51,7 +51,7 @@ impl Login {
         let client_id = id(host, CLIENT_ID, "the application (client) id").await?;
         let hint = "the value of a client secret of the application";
         let secret = config::required_secret(host, SECRET, hint).await?;
-        let login = match config::optional(host, LOGIN).await {
+        let login = match config::optional(host, LOGIN).await? {
             Some(login) => places.check(LOGIN, &login)?,
             None => login.to_owned(),
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lockgate_host::{
     Authority, Background, Clock as HostClock, Database, Fetch, FetchError, Headers, Host, Inbound,
-    KeyValue, Outbound, Random, ReadError, StoreError, Tx, TxKind, Variables,
+    KeyValue, Misconfigured, Outbound, Random, ReadError, StoreError, Tx, TxKind, Variables,
 };
 use lockgate_workspace::Settings;
 use lockgate_workspace::authority;
@@ -342,8 +342,8 @@ impl KeyValue for SimHost {
 }
 
 impl Variables for SimHost {
-    async fn variable(&self, name: &str) -> Option<String> {
-        setting(name)
+    async fn variable(&self, name: &'static str) -> Result<Option<String>, Misconfigured> {
+        Ok(setting(name))
     }
 }
 
