@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
-use lockgate_vault::{LOCAL, Vaults};
-use lockgate_workspace::question::{Question, Reply, SealedCounts};
+use lockgate_vault::{Kek, LOCAL, Vaults};
+use lockgate_workspace::question::{DataQuestion, Question, Reply, SealedCounts};
 use lockgate_workspace::resource::{Timestamp, Workspace};
 use lockgate_workspace::token_keys::carry;
-use lockgate_workspace::{AskError, Batch, REGISTRY, forget, rewrap};
+use lockgate_workspace::{AskError, Batch, REGISTRY, ask, forget, rewrap};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -126,15 +126,15 @@ pub(crate) async fn status<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
         .map(|workspace| Cursor::at(workspace, None));
     let mut counts = Counts::default();
     for workspace in all.iter().take(MAX_VISITS) {
-        // One that is just being removed has nothing to count.
-        if let Ok(Reply::SealedCounts(of)) = call.ask_of(&workspace.id, Question::CountSealed).await
-        {
-            counts.add(of);
+        match call.ask_of(&workspace.id, Question::CountSealed).await {
+            Ok(Reply::SealedCounts(of)) => counts.add(of),
+            Ok(_) => return Err(AskError::Mismatch.into()),
+            // It is just being removed, so it has nothing to count.
+            Err(refusal) if refusal.code == Code::NOT_FOUND => {}
+            // Whoever retires a KEK goes by these counts, so none may be missing.
+            Err(refusal) => return Err(refusal),
         }
     }
-    let Reply::SealedCounts(registry) = call.ask_of(REGISTRY, Question::CountSealed).await? else {
-        return Err(AskError::Mismatch.into());
-    };
     let vaults = &call.settings.vaults;
     let (current, error) = match vaults.current(call.host).await {
         Ok(current) => (Some(current), None),
@@ -150,7 +150,7 @@ pub(crate) async fn status<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
             "keks": keks(vaults, current.as_deref(), &counts),
             "secrets": counts.secrets.values().sum::<u64>(),
             "under_kek": under_current.map(Option::unwrap_or_default),
-            "token_keys": registry.token_keys.unwrap_or_else(|| vaults.kek().id()),
+            "token_keys": token_keys(call).await?,
             "leftovers": counts.leftovers,
             "bridge": vaults.bridged(),
             "outage_ms": vaults.outage_ms(),
@@ -159,10 +159,25 @@ pub(crate) async fn status<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
     ))
 }
 
+/// The local KEK that what gateway keys are recognised by is under: sealed, or while that was never moved derived from it.
+async fn token_keys<H: Host>(call: &Call<'_, H>) -> Result<String, Refusal> {
+    let answered = ask(call.host, &call.settings, REGISTRY, DataQuestion::TokenKeys).await?;
+    let Reply::TokenKeys(stored) = answered.reply else {
+        return Err(AskError::Mismatch.into());
+    };
+    if let Some((kek, _)) = stored.sealed {
+        return Ok(kek);
+    }
+    let mut keks = call.settings.vaults.keks().iter();
+    // A store refuses whoever has not its origin, so that it is found.
+    let origin = keks.find(|kek| kek.is_the_one_checked_by(&stored.origin));
+    Ok(origin.ok_or(AskError::Mismatch)?.id())
+}
+
 /// Every KEK that there is or that something is under, the one in force first.
 fn keks(vaults: &Vaults, current: Option<&str>, counts: &Counts) -> Vec<Value> {
     let mut known: Vec<String> = current.map(str::to_owned).into_iter().collect();
-    known.extend(vaults.keks().iter().map(lockgate_vault::Kek::id));
+    known.extend(vaults.keks().iter().map(Kek::id));
     known.extend(counts.secrets.keys().cloned());
     let mut listed = Vec::new();
     let mut lines = Vec::new();
@@ -228,9 +243,9 @@ pub(crate) async fn rewrap_some<H: Host>(call: &Call<'_, H>) -> Result<respond::
             let most = room.min(BATCH);
             let batch = batch(call, workspace, &current, after.take(), most).await?;
             after.clone_from(&batch.last);
-            let (more, stopped) = (batch.last.is_some(), batch.stopped);
+            let more = batch.last.is_some();
             done.add(workspace, batch);
-            if stopped {
+            if done.stopped {
                 next = Some(Cursor::at(workspace, after));
                 break 'walk;
             }
@@ -245,6 +260,7 @@ pub(crate) async fn rewrap_some<H: Host>(call: &Call<'_, H>) -> Result<respond::
             "kek": current,
             "rewrapped": done.rewrapped,
             "failed": done.failed,
+            "stopped": done.stopped,
             "done": next.is_none() && done.failed.is_empty(),
             "next_cursor": next.map(|cursor| cursor.text()),
         }),
@@ -256,11 +272,13 @@ struct Done {
     rewrapped: u64,
     looked_at: u32,
     failed: Vec<Value>,
+    stopped: bool,
 }
 
 impl Done {
     fn add(&mut self, workspace: &Workspace, batch: Batch) {
         self.rewrapped += batch.rewrapped;
+        self.stopped = batch.stopped;
         self.looked_at = self
             .looked_at
             .saturating_add(u32::try_from(batch.looked_at).unwrap_or(u32::MAX));

@@ -167,6 +167,7 @@ fn what_is_documented_is_what_is_served() {
         ("POST", "/v1/audio/translations"),
         ("GET", "/v1/batches"),
         ("POST", "/v1/uploads/{}/complete"),
+        ("POST", "/api/vault/rewrap"),
         ("POST", "/webhooks/standard"),
     ] {
         assert!(dispatched.contains(&(method.to_owned(), path.to_owned())));
@@ -341,6 +342,34 @@ fn every_condition_is_in_the_document() {
     assert_eq!(of, names(refused(r#"{"tag_equals":{"a":"b"},"of":"x"}"#)));
 }
 
+#[test]
+fn every_adapter_is_in_the_document() {
+    let document = document();
+    let adapters = &document["components"]["schemas"]["Vault"]["properties"]["adapter"]["enum"];
+    assert_eq!(adapters, &serde_json::json!(lockgate_vault::ADAPTERS));
+}
+
+#[test]
+fn examples_of_answers_have_the_fields_of_their_schemas() {
+    let document = document();
+    let mut checked = 0;
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let content = &operation["responses"]["200"]["content"]["application/json"];
+            if let (Some(example), Some(schema)) = (
+                content["example"].as_object(),
+                content["schema"]["$ref"].as_str(),
+            ) {
+                let schema = schema.rsplit('/').next().unwrap();
+                let named: BTreeSet<String> = example.keys().cloned().collect();
+                assert_eq!(named, fields(&document, schema).1, "{schema}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 0, "there are examples");
+}
+
 /// The fields of a `struct` that serde reads, and those that must be there.
 fn read(source: &str, name: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let start = format!("struct {name} {{\n");
@@ -379,6 +408,7 @@ fn schemas_of_bodies_have_the_fields_that_are_read() {
     let limits = include_str!("../src/limits.rs");
     let prices = include_str!("../src/prices.rs");
     let wallet = include_str!("../src/wallet.rs");
+    let vault = include_str!("../src/vault.rs");
     let document = document();
     for (schema, source, name) in [
         ("WorkspaceCreate", workspaces, "Create"),
@@ -406,6 +436,7 @@ fn schemas_of_bodies_have_the_fields_that_are_read() {
         ("Budget", limits, "BudgetField"),
         ("PriceGiven", prices, "Given"),
         ("Credit", wallet, "Credit"),
+        ("VaultRewrap", vault, "Rewrap"),
     ] {
         assert_eq!(fields(&document, schema), read(source, name), "{schema}");
         let open = &document["components"]["schemas"][schema]["additionalProperties"];

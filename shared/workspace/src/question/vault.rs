@@ -103,10 +103,8 @@ pub struct Rewrapped {
 /// What a store has sealed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedCounts {
-    /// How many secrets in force are under each KEK, by its name.
+    /// How many secrets are under each KEK, by its name; those of versions that are no longer in force included.
     pub secrets: Vec<(String, u64)>,
-    /// The local KEK that seals the token keys; `None` where they still come from the store's first one.
-    pub token_keys: Option<String>,
     /// Entries that nothing points to and that are still to be removed.
     pub leftovers: u64,
 }

@@ -212,7 +212,16 @@ fn only_the_newest_copy_is_answered_and_the_sweep_forgets_the_others() {
         Ok(Reply::Entries(entries)) => entries,
         other => panic!("{other:?}"),
     };
+    // Until then a KEK that they are under is not one that nothing is under.
+    let counted = || -> u64 {
+        match store.ask(Question::CountSealed) {
+            Ok(Reply::SealedCounts(counts)) => counts.secrets.iter().map(|(_, n)| n).sum(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(counted(), 3);
     assert_eq!(sweep(), ["entry pk_1 1", "entry pk_1 2"]);
+    assert_eq!(counted(), 1);
     assert!(sweep().is_empty(), "nothing points to them any more");
     assert_eq!(store.ask(copy(3)), text(3));
     let old = "SELECT version FROM provider_key_versions WHERE ciphertext IS NOT NULL";

@@ -33,20 +33,9 @@ fn restarted(store: Store) -> Store {
 /// As if a later version of Lockgate seeded again: every migration plants, and so does every sync of a workspace.
 fn seeded_again(store: &Store) {
     let again = "UPDATE meta SET schema_version = schema_version - 1";
-    let tables = [
-        "ledgers",
-        "splits",
-        "prices",
-        "wallets",
-        "reservations",
-        "wallet_ledger",
-        "usage",
-    ];
-    let undo = tables.map(|table| format!("DROP TABLE {table}"));
-    let columns = ["limits", "budget"];
-    let columns = columns.map(|column| format!("ALTER TABLE gateway_keys DROP COLUMN {column}"));
-    for statement in undo.iter().chain(&columns) {
-        store.database.sql(statement, &[]).unwrap();
+    for table in ["bridges", "leftovers", "token_keys"] {
+        let undo = format!("DROP TABLE {table}");
+        store.database.sql(&undo, &[]).unwrap();
     }
     store.database.sql(again, &[]).unwrap();
     let row = Workspace {
