@@ -48,6 +48,17 @@ pub enum UnsealError {
     },
 }
 
+impl UnsealError {
+    /// Whether it would be the same the next time, as long as the secret is where it is.
+    fn is_definite(&self) -> bool {
+        match self {
+            Self::Vault { error, .. } => !matches!(error, VaultError::Unavailable { .. }),
+            Self::Closed { .. } => true,
+            Self::Moved | Self::Ask(_) => false,
+        }
+    }
+}
+
 thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
     /// The versions, by key, that somebody in this isolate is asking a managed vault for.
@@ -159,11 +170,28 @@ pub async fn unseal<H: Host>(
         key,
         pointer,
     };
-    let (secret, ages) = fetch(host, settings, sealed).await?;
+    let (secret, ages) = match fetch(host, settings, sealed).await {
+        Err(error) if error.is_definite() && moved(host, settings, sealed).await => {
+            return Err(UnsealError::Moved);
+        }
+        fetched => fetched?,
+    };
     if ages {
         refresh_later(host, workspace, key, pointer);
     }
     Ok(secret)
+}
+
+/// Whether a secret is not where its pointer says any more. A rewrap moves it within its version, and what it was moved from
+/// does not open for long.
+async fn moved<H: Host>(host: &H, settings: &Settings, sealed: Sealed<'_>) -> bool {
+    let question = DataQuestion::Bridge {
+        provider_key: sealed.key.id.clone(),
+        version: sealed.pointer.version,
+        kek: sealed.pointer.kek.clone(),
+    };
+    let answered = ask(host, settings, sealed.workspace, question).await;
+    matches!(answered, Err(AskError::Denied(Denial::NotFound { .. })))
 }
 
 /// Unseals and keeps; whether the vault should be asked again although it need not be now.
