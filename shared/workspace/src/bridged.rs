@@ -65,7 +65,9 @@ pub(crate) async fn given<H: Host>(
         let age = host.now_ms().saturating_sub(given.proven_at.unwrap_or(0));
         return Ok((given, age >= FRESH_MS));
     }
-    Ok((in_turn(host, settings, sealed, 0).await?, false))
+    // One that is older is of no use to this instance, and nobody would ever ask for a newer one.
+    let of_use = host.now_ms().saturating_sub(vaults.outage_ms());
+    Ok((in_turn(host, settings, sealed, of_use).await?, false))
 }
 
 /// The same asked anew of a managed vault, or of whoever has asked it meanwhile. `None` where it is somebody else's turn, or

@@ -3,6 +3,8 @@
 
 #[path = "authority/admission.rs"]
 mod admission;
+#[path = "authority/bridges.rs"]
+mod bridges;
 #[path = "authority/callers.rs"]
 mod callers;
 #[path = "support/keyring.rs"]

@@ -363,7 +363,8 @@ pub(super) fn take_turn(
 ) -> Result<Reply, Denial> {
     of.check(tx)?;
     let known = known(tx, of)?;
-    if let Some(bridge) = known.bridge.filter(|bridge| bridge.proven_at > newer_than) {
+    let stands = |bridge: &Bridge| bridge.proven_at > newer_than && now_ms < bridge.expires_at;
+    if let Some(bridge) = known.bridge.filter(stands) {
         return Ok(Reply::Turn(Turn::Built(bridge)));
     }
     if known.failures > 0 {
