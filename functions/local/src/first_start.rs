@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::inside::{Inside, Reply};
+use crate::kek_file::KEK_FILE;
+use crate::own_secrets::KEK;
 use crate::refusal::Refused;
 
 const MARKER_FILE: &str = "imported.json";
@@ -59,6 +61,7 @@ pub(crate) async fn prepare(
     };
     let mut notes = Vec::new();
     let mut imported = None;
+    let mut waiting: Vec<String> = Vec::new();
     for finding in env_candidates(set(variables)) {
         match finding {
             EnvFinding::Import {
@@ -70,6 +73,11 @@ pub(crate) async fn prepare(
                 if done.variables.contains(&variable) {
                     continue;
                 }
+                // Others would only wait for the vault as well.
+                if !waiting.is_empty() {
+                    waiting.push(variable);
+                    continue;
+                }
                 let found = Found {
                     provider,
                     variable,
@@ -78,6 +86,11 @@ pub(crate) async fn prepare(
                 };
                 match import(api, variables, address, &found, &mut notes).await? {
                     Imported::No => continue,
+                    Imported::NotNow(why) => {
+                        notes.push(format!("{} is not imported: {why}", found.variable));
+                        waiting.push(found.variable);
+                        continue;
+                    }
                     Imported::Now => {
                         imported.get_or_insert(provider);
                     }
@@ -95,6 +108,12 @@ pub(crate) async fn prepare(
                 provider.title
             )),
         }
+    }
+    if !waiting.is_empty() {
+        notes.push(format!(
+            "the next start imports what is waiting for the vault: {}",
+            waiting.join(", ")
+        ));
     }
     let gateway_key = if done.gateway_key {
         None
@@ -143,6 +162,8 @@ enum Imported {
     Before,
     /// Not; a note says why.
     No,
+    /// Not, for this reason, since the vault cannot be used.
+    NotNow(String),
 }
 
 async fn import(
@@ -201,6 +222,9 @@ async fn import(
             Ok(Imported::Now)
         }
         409 if reply.code() == "already_exists" => Ok(Imported::Before),
+        503 if reply.code() == "vault_unavailable" => {
+            Ok(Imported::NotNow(reply.message().to_owned()))
+        }
         400..=499 => {
             notes.push(format!("{variable} is not imported: {}", reply.message()));
             Ok(Imported::No)
@@ -296,7 +320,14 @@ async fn any_provider(api: &Inside<'_>) -> anyhow::Result<Option<&'static Manife
 
 fn refused<T>(to: &str, reply: &Reply) -> anyhow::Result<T> {
     if reply.code() == "misconfigured" {
-        return Err(Refused(reply.message().to_owned()).into());
+        let mut message = reply.message().to_owned();
+        if reply.param().starts_with(KEK) {
+            message.push_str(&format!(
+                " While {KEK} is not set, the file `{KEK_FILE}` in the data folder has a KEK on each line: the first is the one in force, \
+                 the others are still read."
+            ));
+        }
+        return Err(Refused(message).into());
     }
     bail!("cannot {to}: {} {}", reply.status, reply.message())
 }

@@ -84,12 +84,8 @@ pub(crate) fn run(run: Run) -> anyhow::Result<()> {
         say(&line);
     }
     drop((welcome, token));
-    let running = match tick {
-        Some(tick) => server::start_beside(listeners, shared, dispatch, move |host| {
-            scheduled(host, tick)
-        })?,
-        None => server::start(listeners, shared, dispatch)?,
-    };
+    let running =
+        server::start_beside(listeners, shared, dispatch, move |host| beside(host, tick))?;
     let listening = format!("listening on http://{}", running.address());
     Ok(running.until_signal(|| say(&listening))?)
 }
@@ -106,6 +102,39 @@ fn tick(variables: &HashMap<String, String>) -> Result<Option<Duration>, Refused
             "{TICK}: “{text}” is not a whole number of milliseconds; 0 turns the timer off"
         ))),
     }
+}
+
+/// What goes on beside the requests.
+async fn beside(host: NativeHost, tick: Option<Duration>) {
+    let look = look_at_vault(&host);
+    match tick {
+        Some(tick) => {
+            tokio::join!(look, scheduled(host.clone(), tick));
+        }
+        None => look.await,
+    }
+}
+
+/// Warns on standard error where a managed vault cannot be used: nobody would find out before the first request or new key.
+async fn look_at_vault(host: &NativeHost) {
+    // The settings were read before; whoever needs them is told what is wrong with them.
+    let Ok(settings) = Settings::get(host).await else {
+        return;
+    };
+    let vaults = &settings.vaults;
+    let Err(error) = vaults.current(host).await else {
+        return;
+    };
+    let known = if vaults.bridged() {
+        "those there are can be used only where a bridge has them"
+    } else {
+        "those there are cannot be opened"
+    };
+    // Whoever closed standard error does not want it.
+    let _ = writeln!(
+        std::io::stderr(),
+        "warning: {error}; until that changes new provider keys cannot be saved, and {known}"
+    );
 }
 
 /// Does the scheduled work again and again. A run that fails is told on standard error, and the next one comes all the same.
@@ -142,14 +171,15 @@ fn first(
         .build()?;
     let work = async {
         let host = NativeHost::new(Arc::clone(shared));
-        Settings::load(&host)
+        let settings = Settings::load(&host)
             .await
             .map_err(|error| Refused(error.to_string()))?;
         let api = Inside {
             host: &host,
             token: &token.secret,
         };
-        let welcome = prepare(&api, shared.folder(), variables, address).await?;
+        let mut welcome = prepare(&api, shared.folder(), variables, address).await?;
+        welcome.notes.insert(0, greeting::vault(&settings.vaults));
         host.finish(SETTLE).await;
         Ok(welcome)
     };

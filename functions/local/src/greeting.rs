@@ -5,6 +5,7 @@ use std::path::Path;
 
 use lockgate_host::Secret;
 use lockgate_providers::{Manifest, ModelKind, all};
+use lockgate_vault::Vaults;
 
 use crate::first_start::Welcome;
 use crate::own_secrets::{AdminToken, Origin, TOKEN, TOKEN_FILE};
@@ -61,6 +62,23 @@ pub(crate) fn lines(
         }
     }
     lines
+}
+
+/// Which vault is in force, and what is still read beside it.
+pub(crate) fn vault(vaults: &Vaults) -> String {
+    let beside = vaults.readable();
+    let names: Vec<&str> = beside
+        .iter()
+        .map(|held| held.prefix.trim_end_matches(':'))
+        .collect();
+    if names.is_empty() {
+        return format!("vault: {}", vaults.adapter());
+    }
+    format!(
+        "vault: {}; {} can still be read, `lockgate vault rewrap` moves what is there",
+        vaults.adapter(),
+        names.join(", ")
+    )
 }
 
 /// A line that streams an answer.

@@ -32,6 +32,11 @@ impl Reply {
         self.text("message")
     }
 
+    /// The field or setting that is to blame; empty where there is none.
+    pub(crate) fn param(&self) -> &str {
+        self.text("param")
+    }
+
     fn text(&self, field: &str) -> &str {
         self.body
             .pointer(&format!("/error/{field}"))

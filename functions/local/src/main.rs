@@ -12,6 +12,7 @@ mod gateway_key;
 mod greeting;
 mod healthcheck;
 mod inside;
+mod kek_file;
 mod logs;
 mod money;
 mod output;
@@ -22,7 +23,9 @@ mod refusal;
 mod remote;
 mod role;
 mod simulate;
+mod standing;
 mod usage;
+mod vault;
 mod wallet;
 
 use std::process::ExitCode;
@@ -65,6 +68,8 @@ enum Command {
     Price(On<price::Command>),
     /// What the workspace has left for requests on the platform's keys.
     Wallet(wallet::Wallet),
+    /// The keys that provider keys are sealed under (KEKs), and the vault that has them.
+    Vault(On<vault::Command>),
     /// Exit with 0 if a gateway serves.
     Healthcheck(healthcheck::Check),
 }
@@ -98,6 +103,7 @@ fn main() -> ExitCode {
         Some(Command::Usage(usage)) => usage::run(usage),
         Some(Command::Price(on)) => price::run(on.target, on.command),
         Some(Command::Wallet(wallet)) => wallet::run(wallet),
+        Some(Command::Vault(on)) => vault::run(on.target, on.command),
         Some(Command::Healthcheck(check)) => healthcheck::run(&check),
     };
     match outcome {

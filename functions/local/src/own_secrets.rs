@@ -10,11 +10,12 @@ use lockgate_vault::Kek;
 use lockgate_workspace::MIN_ADMIN_TOKEN;
 use zeroize::Zeroizing;
 
+use crate::kek_file::{KEK_FILE, KekFile};
 use crate::refusal::Refused;
 
-/// The setting, and the file that stands in for it.
-const KEK: &str = "LOCKGATE_KEK";
-const KEK_FILE: &str = "kek";
+/// The setting that [`KEK_FILE`] stands in for, and the one for KEKs that are still read, which comes on top of it.
+pub(crate) const KEK: &str = "LOCKGATE_KEK";
+pub(crate) const KEK_PREVIOUS: &str = "LOCKGATE_KEK_PREVIOUS";
 /// The setting, and the file that stands in for it.
 pub(crate) const TOKEN: &str = "LOCKGATE_ADMIN_TOKEN";
 pub(crate) const TOKEN_FILE: &str = "admin-token";
@@ -44,6 +45,9 @@ pub(crate) fn check(variables: &HashMap<String, String>) -> Result<(), Refused> 
         // What is wrong names the setting already.
         Kek::parse(kek).map_err(|error| Refused(error.to_string()))?;
     }
+    for kek in listed(variables, KEK_PREVIOUS) {
+        Kek::parse(kek).map_err(|error| Refused(format!("{KEK_PREVIOUS}: {error}")))?;
+    }
     if let Some(token) = set(variables, TOKEN) {
         check_token(token, TOKEN)?;
     }
@@ -56,8 +60,13 @@ pub(crate) fn complete(
     folder: &Folder,
 ) -> anyhow::Result<AdminToken> {
     if set(variables, KEK).is_none() {
-        let kek = kek(folder)?;
-        variables.insert(KEK.to_owned(), kek.to_string());
+        let file = kek_file(folder)?;
+        let previous: Vec<Zeroizing<String>> = file.previous.iter().map(Kek::to_base64).collect();
+        let mut all: Vec<&str> = previous.iter().map(|kek| kek.as_str()).collect();
+        all.extend(listed(variables, KEK_PREVIOUS));
+        let all = all.join(",");
+        variables.insert(KEK.to_owned(), file.first.to_base64().to_string());
+        variables.insert(KEK_PREVIOUS.to_owned(), all);
     }
     if let Some(token) = set(variables, TOKEN) {
         return Ok(AdminToken {
@@ -73,12 +82,10 @@ pub(crate) fn complete(
     })
 }
 
-fn kek(folder: &Folder) -> anyhow::Result<Zeroizing<String>> {
+fn kek_file(folder: &Folder) -> anyhow::Result<KekFile> {
     if let Some(text) = folder.read(KEK_FILE)? {
         let text = Zeroizing::new(text);
-        let kek = Kek::parse(&text);
-        let kek = kek.map_err(|error| Refused(format!("{}: {error}", place(folder, KEK_FILE))))?;
-        return Ok(kek.to_base64());
+        return Ok(KekFile::parse(&text, &place(folder, KEK_FILE))?);
     }
     let database = folder.path().join(DATABASE_FILE);
     if std::fs::metadata(&database).is_ok_and(|file| file.len() > 0) {
@@ -90,9 +97,9 @@ fn kek(folder: &Folder) -> anyhow::Result<Zeroizing<String>> {
         ))
         .into());
     }
-    let kek = Kek::generate(&mut |buffer| random(buffer)).to_base64();
-    folder.write(KEK_FILE, kek.as_bytes())?;
-    Ok(kek)
+    let file = KekFile::made();
+    folder.write(KEK_FILE, file.text().as_bytes())?;
+    Ok(file)
 }
 
 fn token(folder: &Folder) -> anyhow::Result<(Zeroizing<String>, Origin)> {
@@ -111,7 +118,8 @@ fn token(folder: &Folder) -> anyhow::Result<(Zeroizing<String>, Origin)> {
     Ok((token, Origin::Made))
 }
 
-fn random(buffer: &mut [u8]) {
+/// Fills `buffer` with what nobody can guess.
+pub(crate) fn random(buffer: &mut [u8]) {
     if let Err(error) = getrandom::fill(buffer) {
         // Keys made of anything else would be worse than no gateway.
         eprintln!("lockgate: the system gives no random numbers: {error}");
@@ -126,6 +134,12 @@ fn place(folder: &Folder, file: &str) -> String {
 fn set<'a>(variables: &'a HashMap<String, String>, name: &str) -> Option<&'a str> {
     let value = variables.get(name)?.as_str();
     (!value.is_empty()).then_some(value)
+}
+
+/// The parts of a setting that is separated by commas.
+fn listed<'a>(variables: &'a HashMap<String, String>, name: &str) -> impl Iterator<Item = &'a str> {
+    let parts = set(variables, name).unwrap_or_default().split(',');
+    parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
 fn check_token(text: &str, place: &str) -> Result<(), Refused> {

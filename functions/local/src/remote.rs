@@ -48,6 +48,13 @@ pub(crate) struct Target {
     workspace: Option<String>,
 }
 
+impl Target {
+    /// The local gateway's folder.
+    pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
+        data_dir::or_default(self.data_dir.clone())
+    }
+}
+
 /// A gateway to ask.
 pub(crate) struct Remote {
     caller: Caller,
@@ -69,10 +76,11 @@ pub(crate) fn with<T>(
 
 impl Remote {
     fn new(target: Target) -> anyhow::Result<Self> {
-        let token = match target.admin_token.filter(|token| !token.is_empty()) {
-            Some(token) => token,
+        let given = target.admin_token.as_deref();
+        let token = match given.filter(|token| !token.is_empty()) {
+            Some(token) => token.to_owned(),
             None => {
-                let file = data_dir::or_default(target.data_dir)?.join(TOKEN_FILE);
+                let file = target.folder()?.join(TOKEN_FILE);
                 std::fs::read_to_string(&file).map_err(|error| {
                     Refused(format!(
                         "there is no admin token: set {TOKEN}, or point --data-dir at the gateway's folder ({}: {error})",

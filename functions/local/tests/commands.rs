@@ -4,13 +4,12 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Output;
 use std::thread::JoinHandle;
 
-use common::{Gateway, good, lockgate};
+use common::{Documented, Gateway, good, lockgate};
 use mock_provider::MockProvider;
 use serde_json::{Value, json};
 
@@ -97,31 +96,6 @@ fn keys_are_added_rotated_listed_and_revoked() {
     }
     assert!(logs.contains(" 200 openai gpt-4o local byok "), "{logs}");
     good(&cli(&["healthcheck"], ""));
-}
-
-/// The schemas that the gateway serves.
-struct Documented(Value);
-
-impl Documented {
-    fn of(gateway: &Gateway) -> Self {
-        let (status, document) = gateway.json("GET", "/api/openapi.json", "", "");
-        assert_eq!(status, 200);
-        Self(document["components"]["schemas"].clone())
-    }
-
-    /// That an answer has the fields that the schema says.
-    fn is(&self, schema: &str, answer: &Value) {
-        let names = |value: &Value| -> BTreeSet<String> {
-            let object = value
-                .as_object()
-                .unwrap_or_else(|| panic!("{schema}: {value}"));
-            object.keys().cloned().collect()
-        };
-        let required = &self.0[schema]["required"];
-        let required: BTreeSet<String> = serde_json::from_value(required.clone()).unwrap();
-        assert_eq!(names(answer), required, "{schema}");
-        assert_eq!(names(&self.0[schema]["properties"]), required, "{schema}");
-    }
 }
 
 const ROUTES: &str = "\

@@ -370,6 +370,7 @@ fn settings_that_cannot_be_used_are_named_before_anything_is_written() {
         ),
         ("LOCKGATE_KEK", "c2hvcnQ=", "5 bytes"),
         ("LOCKGATE_KEK", "!", "1 character"),
+        ("LOCKGATE_KEK_PREVIOUS", "c2hvcnQ=", "5 bytes"),
     ] {
         let refused = lockgate(&folder, &[(name, value)]).output().unwrap();
         let said = String::from_utf8(refused.stderr).unwrap();

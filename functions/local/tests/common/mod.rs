@@ -1,10 +1,11 @@
 //! The binary as a person runs it: its output, its exit code, its folder.
 #![allow(dead_code)] // Not every test file uses all of it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -30,12 +31,28 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::started(lockgate(folder, environment))
+    }
+
+    /// One whose standard error can be read.
+    pub(crate) fn heard(
+        folder: &Path,
+        environment: &[(&str, &str)],
+    ) -> (Self, BufReader<ChildStderr>) {
+        let mut command = lockgate(folder, environment);
+        command.stderr(Stdio::piped());
+        let mut gateway = Self::started(command);
+        let errors = gateway.child.stderr.take().unwrap();
+        (gateway, BufReader::new(errors))
+    }
+
     #[expect(
         clippy::zombie_processes,
         reason = "the test fails where it ends early"
     )]
-    pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = lockgate(folder, environment)
+    fn started(mut command: Command) -> Self {
+        let mut child = command
             .args(["gateway", "run", "--port", "0", "--threads", "2"])
             .stdout(Stdio::piped())
             .spawn()
@@ -141,4 +158,37 @@ pub(crate) fn good(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The schemas that the gateway serves.
+pub(crate) struct Documented(Value);
+
+impl Documented {
+    pub(crate) fn of(gateway: &Gateway) -> Self {
+        let (status, document) = gateway.json("GET", "/api/openapi.json", "", "");
+        assert_eq!(status, 200);
+        Self(document["components"]["schemas"].clone())
+    }
+
+    /// That an answer has the fields that the schema says.
+    pub(crate) fn is(&self, schema: &str, answer: &Value) {
+        let names = |value: &Value| -> BTreeSet<String> {
+            let object = value
+                .as_object()
+                .unwrap_or_else(|| panic!("{schema}: {value}"));
+            object.keys().cloned().collect()
+        };
+        let required = &self.0[schema]["required"];
+        let required: BTreeSet<String> = serde_json::from_value(required.clone()).unwrap();
+        assert_eq!(names(answer), required, "{schema}");
+        assert_eq!(names(&self.0[schema]["properties"]), required, "{schema}");
+    }
+}
+
+/// Standard output and standard error of a command that must have ended with this exit code.
+pub(crate) fn bad(output: &Output, code: i32) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
 }
