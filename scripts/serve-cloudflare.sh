@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Serves build/cloudflare on bare workerd in the foreground, with KV and Durable Objects kept in a folder.
 #
-#   scripts/serve-cloudflare.sh --port N --data-dir D [--workers M] [--kv-hide-new-ms MS] [--due-port N]
+#   scripts/serve-cloudflare.sh --port N --data-dir D [--workers M] [--kv-hide-new-ms MS] [--due-port N] [--secrets-store F]
 #
 # Settings come from the environment (API.md, "Settings"); they are handed to workerd by name, so none is written to disk.
 # --workers M        M Worker services, each an isolate of its own, over one set of Durable Objects and one KV, on ports N, N+1, …
 # --kv-hide-new-ms   KV answers "not found" for entries younger than this, as the real one may for a minute
+# --secrets-store    a folder that plays a Secrets Store: each setting that a file is named after is bound to it instead of being a
+#                    text, and each `get()` reads the file anew
 # --due-port         bare workerd has no cron triggers: each request to this port does the scheduled work that one would begin
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
-port=8787 data='' workers=1 hide=0 due=0
+port=8787 data='' workers=1 hide=0 due=0 store=''
 while [ $# -gt 0 ]; do
   case $1 in
     --port) port=$2 ;;
@@ -18,6 +20,7 @@ while [ $# -gt 0 ]; do
     --workers) workers=$2 ;;
     --kv-hide-new-ms) hide=$2 ;;
     --due-port) due=$2 ;;
+    --secrets-store) store=$(cd "$2" && pwd) || exit 2 ;;
     *) echo "unknown option: $1" >&2; exit 2 ;;
   esac
   shift 2
@@ -32,9 +35,17 @@ workerd=$(ls "$root"/node_modules/@cloudflare/workerd-*/bin/workerd 2>/dev/null 
 mkdir -p "$data/objects"
 data=$(cd "$data" && pwd)
 
-# Every setting that is set, as a binding that reads it from the environment.
+# Every setting: out of the store, or as a binding that reads it from the environment.
 settings=''
+if [ -n "$store" ]; then
+  for secret in "$store"/*; do
+    [ -e "$secret" ] || continue
+    name=${secret##*/}
+    settings+="    (name = \"$name\", service = (name = \"secrets\", entrypoint = \"Secret\", props = (json = \"{\\\"name\\\":\\\"$name\\\"}\"))),"$'\n'
+  done
+fi
 while IFS= read -r name; do
+  [ -z "$store" ] || [ ! -e "$store/$name" ] || continue
   settings+="    (name = \"$name\", fromEnvironment = \"$name\"),"$'\n'
 done < <(compgen -e | grep -E '^(LOCKGATE|STRIPE|STANDARD_WEBHOOK|OTEL)_[A-Z0-9_]+$' | grep -v '^LOCKGATE_BUILD_')
 
@@ -45,6 +56,11 @@ for ((i = 0; i < workers; i++)); do
   services+="    (name = \"gateway$i\", worker = $worker),"$'\n'
   sockets+="    (name = \"http$i\", address = \"127.0.0.1:$((port + i))\", http = (), service = \"gateway$i\"),"$'\n'
 done
+
+if [ -n "$store" ]; then
+  services+='    (name = "secrets", worker = .secrets),'$'\n'
+  services+="    (name = \"secret-files\", disk = (path = \"$store\")),"$'\n'
+fi
 
 if [ "$due" != 0 ]; then
   services+='    (name = "cron", worker = .cron),'$'\n'
@@ -98,6 +114,12 @@ const cron :Workerd.Worker = (
   bindings = [(name = "GATEWAY", service = "gateway0")],
 );
 
+const secrets :Workerd.Worker = (
+  modules = [(name = "secrets.js", esModule = embed "secrets.js")],
+  compatibilityDate = "2026-04-01",
+  bindings = [(name = "FILES", service = "secret-files")],
+);
+
 const kv :Workerd.Worker = (
   modules = [(name = "kv.js", esModule = embed "kv.js")],
   compatibilityDate = "2026-04-01",
@@ -146,6 +168,22 @@ export class Entries {
     }
   }
 }
+END
+
+# What a Secrets Store binding is: an object with an asynchronous `get`, which throws where there is no such secret.
+cat >"$data/secrets.js" <<'END'
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+export class Secret extends WorkerEntrypoint {
+  async get() {
+    const { name } = this.ctx.props;
+    const file = await this.env.FILES.fetch(`http://files/${name}`);
+    if (file.status !== 200) throw new Error(`Secret "${name}" not found`);
+    return file.text();
+  }
+}
+
+export default {};
 END
 
 # What begins the scheduled work, as the cron trigger of wrangler.toml does.

@@ -150,6 +150,13 @@ impl Plan {
         self
     }
 
+    /// Takes the settings that the files of this folder are named after out of them, by a binding like a Secrets Store's.
+    pub(crate) fn secrets_store(mut self, folder: &Path) -> Self {
+        let folder = folder.display().to_string();
+        self.arguments.extend(["--secrets-store".to_owned(), folder]);
+        self
+    }
+
     /// Starts it and waits until it listens.
     pub(crate) fn start(self) -> Gateway {
         match self.attempt() {
