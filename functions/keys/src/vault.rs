@@ -1,6 +1,7 @@
 //! The vault: which KEKs there are and how many secrets are under each, moving secrets under the KEK in force, and making a
 //! new version of it (FEATURES G4). For tokens of all workspaces: a KEK is the installation's.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use lockgate_host::Host;
@@ -31,8 +32,15 @@ const TICK_LIMIT: u32 = 20;
 const LEFT_FOR_MS: u64 = 10 * 60_000;
 /// Such entries that a tick removes in a workspace.
 const MAX_LEFTOVERS: u32 = 100;
+/// A tick asks the vault for its KEK again after so long.
+const ASK_AGAIN_MS: u64 = 10 * 60_000;
 /// Failures that an answer names.
 const MAX_FAILURES: usize = 20;
+
+thread_local! {
+    /// The KEK in force as a tick has learnt it, and when.
+    static TARGET: RefCell<Option<(u64, String)>> = const { RefCell::new(None) };
+}
 
 /// What is sealed in some workspaces, added up.
 #[derive(Default)]
@@ -225,6 +233,7 @@ pub(crate) async fn rewrap_some<H: Host>(call: &Call<'_, H>) -> Result<respond::
     }
     let cursor = body.cursor.as_deref().map(Cursor::read).transpose()?;
     let current = call.settings.vaults.current(call.host).await?;
+    learn(call, &current);
     carry(call.host, &call.settings, REGISTRY).await?;
     let all = from(call, cursor.as_ref()).await?;
     let mut next = all
@@ -314,6 +323,7 @@ pub(crate) async fn rotate<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
     let before = vaults.current(call.host).await?;
     vaults.rotate(call.host).await?;
     let kek = vaults.current(call.host).await?;
+    learn(call, &kek);
     call.record("vault.rotate", "vault", json!({"from": before, "to": kek}))
         .await?;
     Ok(value(200, json!({"kek": kek, "previous": before})))
@@ -351,13 +361,29 @@ pub(crate) async fn due<H: Host>(
 }
 
 /// The KEK in force, where there is one that something could be moved from: with nothing else to read nothing is under
-/// another one, unless a managed vault has rotated its own.
+/// another one, unless a managed vault has rotated its own. A managed vault is asked every few minutes, however often the
+/// tick comes.
 pub(crate) async fn target<H: Host>(call: &Call<'_, H>) -> Option<String> {
     let vaults = &call.settings.vaults;
     if vaults.adapter() == LOCAL && vaults.readable().is_empty() {
         return None;
     }
-    vaults.current(call.host).await.ok()
+    carry(call.host, &call.settings, REGISTRY).await.ok()?;
+    let now = call.host.monotonic_ms();
+    let known = TARGET.with_borrow(|target| {
+        let (asked_at, kek) = target.as_ref()?;
+        (now.saturating_sub(*asked_at) < ASK_AGAIN_MS).then(|| kek.clone())
+    });
+    if known.is_some() {
+        return known;
+    }
+    let kek = vaults.current(call.host).await.ok()?;
+    learn(call, &kek);
+    Some(kek)
+}
+
+fn learn<H: Host>(call: &Call<'_, H>, kek: &str) {
+    TARGET.set(Some((call.host.monotonic_ms(), kek.to_owned())));
 }
 
 #[cfg(test)]

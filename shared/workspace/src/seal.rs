@@ -128,6 +128,8 @@ pub async fn rewrap<H: Host>(
     for row in rows {
         let id = row.provider_key.clone();
         match moved_row(host, settings, workspace, &row).await {
+            // It was there already: whoever said which KEK is in force knew of an older one.
+            Ok(Rewrapped { from, to, .. }) if from.kek == to.kek && from.entry == to.entry => {}
             Ok(rewrapped) => moved.push(rewrapped),
             Err(failure) => {
                 let dead = matches!(&failure, SealFailure::Vault(VaultError::Unavailable { .. }));
