@@ -40,6 +40,7 @@ mod scene;
 mod script;
 mod sdk;
 mod secrets;
+mod secrets_store;
 mod seeds;
 mod simulate;
 mod splits;
@@ -54,6 +55,13 @@ mod translated_streams;
 mod translation;
 mod upgrade;
 mod usage;
+mod vault;
+mod vault_adapters;
+mod vault_hot_path;
+mod vault_migration;
+mod vault_outage;
+mod vault_rotation;
+mod vault_tampering;
 mod wallets;
 mod worlds;
 
@@ -105,6 +113,13 @@ fn cases() -> Vec<Case> {
         failover::cases(),
         splits::cases(),
         upgrade::cases(),
+        secrets_store::cases(),
+        vault_adapters::cases(),
+        vault_rotation::cases(),
+        vault_migration::cases(),
+        vault_hot_path::cases(),
+        vault_outage::cases(),
+        vault_tampering::cases(),
     ]
     .into_iter()
     .flatten()

@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The start is refused, or every answer is a 503 that says the same.
-fn refused(plan: Plan, setting: &str, secret_part: &str) -> String {
+pub(crate) fn refused(plan: Plan, setting: &str, secret_part: &str) -> String {
     match plan.attempt() {
         Started::Refused { status, printed } => {
             assert!(!status.success(), "{status}");
