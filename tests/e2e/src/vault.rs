@@ -134,20 +134,22 @@ impl Vault {
         )
     }
 
-    pub(crate) fn gcp_kms() -> Self {
-        let server = MockVault::start(Gcp::new());
+    pub(crate) fn gcp_kms() -> (Self, Gcp) {
+        let service = Gcp::new();
+        let server = MockVault::start(service.clone());
         let settings = vec![
             ("LOCKGATE_VAULT_GCP_KEY", gcp::KEY.to_owned()),
             ("LOCKGATE_VAULT_GCP_CREDENTIALS", Gcp::credentials()),
             ("LOCKGATE_VAULT_GCP_ENDPOINT", server.base_url()),
         ];
         let unseals = |ask: &Ask| ask.path.ends_with(":decrypt");
-        Self {
+        let vault = Self {
             adapter: "gcp-kms",
             server,
             settings,
             unseals,
-        }
+        };
+        (vault, service)
     }
 
     pub(crate) fn azure_key_vault() -> Self {

@@ -41,7 +41,8 @@ fn vault_kv(env: &Env) {
 }
 
 fn gcp_kms(env: &Env) {
-    assert!(!lived(env, &Vault::gcp_kms()));
+    let (vault, _) = Vault::gcp_kms();
+    assert!(!lived(env, &vault));
 }
 
 fn azure_key_vault(env: &Env) {
@@ -128,7 +129,7 @@ fn lived(env: &Env, vault: &Vault) -> bool {
 fn settings(env: &Env) {
     let on = |vault: &Vault, name: &str, value: &str| vault.on(plan(env)).set(name, value);
     let (transit, _) = Vault::transit();
-    let gcp = Vault::gcp_kms();
+    let (gcp, _) = Vault::gcp_kms();
     let key = "LOCKGATE_VAULT_TRANSIT_KEY";
     refused(on(&transit, key, ""), key, TOKEN);
     let plain = "http://vault.example:8200";

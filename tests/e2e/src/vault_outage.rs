@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_route_goes_on_to_another_target [process],
         it_ends [process],
         ways_to_fail [process],
+        a_disabled_key [process],
     ]
 }
 
@@ -264,4 +265,23 @@ fn ways_to_fail(env: &Env) {
         !data.printed().contains(crate::vault::TOKEN),
         "the vault's token is in the log"
     );
+}
+
+fn a_disabled_key(env: &Env) {
+    let (vault, service) = Vault::gcp_kms();
+    let start = || vault.on(plan(env)).set("LOCKGATE_VAULT_BRIDGE", "off");
+    let gateway = start().start();
+    let house = House::build(&gateway, &["openai"]);
+    house.served(&gateway, "openai");
+    let data = gateway.stop();
+    // Whoever asks now is refused, and a refusal is no outage: the vault is not asked again and again for one request.
+    service.set_state(1, "DISABLED");
+    let gateway = start().data(&data).start();
+    vault.server.clear();
+    let message = house.sealed(&gateway, "openai");
+    assert!(message.contains("gcp-kms refuses"), "{message}");
+    assert_eq!(vault.unseals(), 1);
+    service.set_state(1, "ENABLED");
+    house.served(&gateway, "openai");
+    gateway.stop();
 }
