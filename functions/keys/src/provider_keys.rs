@@ -215,9 +215,10 @@ async fn own<H: Host>(call: &Call<'_, H>, question: Question) -> Result<Answered
     ask_as(host, settings, &call.workspace, &call.actor.id, question).await
 }
 
-/// After a refusal nothing points to the new KV entry. After a lost answer something may.
+/// After a refusal nothing points to the new entry. Where the store failed or did not answer something may: then it is the
+/// tick that removes what is left over.
 async fn undone<H: Host>(call: &Call<'_, H>, entry: Option<String>, error: AskError) -> Refusal {
-    if matches!(error, AskError::Denied(_)) {
+    if matches!(&error, AskError::Denied(denial) if !matches!(denial, Denial::Store(_))) {
         let entries = entry.into_iter().collect();
         forget(call.host, &call.settings, &call.workspace, entries).await;
     }
