@@ -252,16 +252,23 @@ impl Vaults {
         kek.split_once(':').is_some_and(|(name, _)| name == KV)
     }
 
-    /// The entry that [`Vaults::seal`] would write in a vault's own store, which is to be remembered before it is written: nothing
-    /// else leads to it should the gateway end in between. `None` where new secrets go to the KV binding.
+    /// The new entry that [`Vaults::seal`] would write, or [`Vaults::rewrap`] of what is under `from`. It is to be remembered
+    /// before it is written: nothing else leads to it should the gateway end in between. `None` where there will be none.
     #[must_use]
-    pub fn entry_in_store(&self, binding: &Binding<'_>, unique: &str) -> Option<String> {
-        let managed = self.target()?;
-        let Service::Kv(kv) = &managed.service else {
-            return None;
-        };
-        let kek = named(managed, &kv.name());
-        Some(format!("{kek}{IN_STORE}{}", entry_name(binding, unique)))
+    pub fn new_entry(
+        &self,
+        binding: &Binding<'_>,
+        from: Option<&str>,
+        unique: &str,
+    ) -> Option<String> {
+        let entry = entry_name(binding, unique);
+        if let Some(managed) = self.target()
+            && let Service::Kv(kv) = &managed.service
+        {
+            let kek = named(managed, &kv.name());
+            return Some(format!("{kek}{IN_STORE}{entry}"));
+        }
+        from.is_none_or(Self::holds_secrets).then_some(entry)
     }
 
     /// Whether an entry is in a vault's own store.

@@ -31,7 +31,7 @@ pub async fn seal<H: Host>(
     binding: &Binding<'_>,
     secret: &Secret,
 ) -> Result<SealedVersion, SealFailure> {
-    let unique = intended(host, settings, binding).await?;
+    let unique = intended(host, settings, binding, None).await?;
     let vaults = &settings.vaults;
     let stored = vaults.seal(host, binding, secret, &unique).await?;
     let at = put(host, &stored).await;
@@ -45,14 +45,16 @@ pub async fn seal<H: Host>(
     })
 }
 
-/// A name for a new entry, which the authority remembers where the vault keeps the entry itself.
+/// A name for a new entry, which the authority remembers until something points to it. `from` is the KEK that the secret is
+/// under already.
 async fn intended<H: Host>(
     host: &H,
     settings: &Settings,
     binding: &Binding<'_>,
+    from: Option<&str>,
 ) -> Result<String, AskError> {
     let unique = new_id(host, "e");
-    if let Some(entry) = settings.vaults.entry_in_store(binding, &unique) {
+    if let Some(entry) = settings.vaults.new_entry(binding, from, &unique) {
         let question = Question::IntendEntry(entry);
         ask(host, settings, binding.workspace, question).await?;
     }
@@ -180,7 +182,7 @@ async fn moved_row<H: Host>(
         entry: &row.at.entry,
         wrapped: &wrapped,
     };
-    let unique = intended(host, settings, &binding).await?;
+    let unique = intended(host, settings, &binding, Some(place.kek)).await?;
     let vaults = &settings.vaults;
     let stored = vaults
         .rewrap(host, &binding, place, &ciphertext, &unique)
