@@ -36,7 +36,7 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
         } => workspaces::patch(tx, &reference, expect, name, access, default_configuration),
         Question::DeleteWorkspace { id, expect } => workspaces::delete(tx, &id, expect),
         Question::SyncWorkspace(workspace) => workspaces::sync(tx, now_ms, &workspace),
-        Question::DropWorkspace => workspaces::clear(tx, object),
+        Question::DropWorkspace => workspaces::clear(tx, now_ms, object),
 
         Question::CreateProviderKey { key, sealed } => {
             provider_keys::create(tx, now_ms, object, *key, sealed)

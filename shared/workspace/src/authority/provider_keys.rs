@@ -422,7 +422,7 @@ fn editable(
 }
 
 /// The entries of these rows, remembered until they are removed.
-fn left(
+pub(super) fn left(
     tx: &mut dyn Tx,
     now_ms: u64,
     workspace: &str,

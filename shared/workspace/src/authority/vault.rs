@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use lockgate_host::{StoreError, Tx};
 use serde_json::json;
 
+use crate::DEFAULT_WORKSPACE;
 use crate::question::{
     Asking, Bridge, Denial, Keyring, Reply, Rewrapped, SealedAt, SealedCounts, SealedRow,
     StoredTokenKeys, Turn,
@@ -85,14 +86,10 @@ pub(super) fn count(tx: &mut dyn Tx, workspace: &str) -> Result<Reply, Denial> {
         Ok((cells.text()?, cells.number()?))
     };
     let secrets: Result<Vec<(String, u64)>, StoreError> = rows.into_iter().map(counted).collect();
-    let rows = tx.query(
-        "SELECT COUNT(*) FROM leftovers WHERE workspace = ?1",
-        &[workspace.into()],
-    )?;
-    let row = rows.into_iter().next();
+    let leftovers = left(tx, workspace)?.len();
     Ok(Reply::SealedCounts(SealedCounts {
         secrets: secrets?,
-        leftovers: row.map_or(Ok(0), |row| Cells::new(row).number())?,
+        leftovers: leftovers as u64,
     }))
 }
 
@@ -237,6 +234,24 @@ pub(super) fn arrive(tx: &mut dyn Tx, workspace: &str, entry: &str) -> Result<()
     Ok(())
 }
 
+/// Whose leftovers somebody who asks for `?1` gets: the workspace's own; for the default workspace also those of workspaces
+/// that were removed, which nobody else asks for.
+fn concerned() -> String {
+    format!(
+        "(workspace = ?1 OR (?1 = '{DEFAULT_WORKSPACE}'
+         AND NOT EXISTS (SELECT 1 FROM workspaces w WHERE w.id = leftovers.workspace)))"
+    )
+}
+
+/// All that is left over.
+pub(super) fn left(tx: &mut dyn Tx, workspace: &str) -> Result<Vec<String>, StoreError> {
+    let all = format!(
+        "SELECT entry FROM leftovers WHERE {} ORDER BY entry",
+        concerned()
+    );
+    super::provider_keys::entries(tx.query(&all, &[workspace.into()])?)
+}
+
 pub(super) fn leftovers(
     tx: &mut dyn Tx,
     workspace: &str,
@@ -244,7 +259,10 @@ pub(super) fn leftovers(
     limit: u32,
 ) -> Result<Reply, Denial> {
     let rows = tx.query(
-        "SELECT entry FROM leftovers WHERE workspace = ?1 AND since < ?2 ORDER BY since, entry LIMIT ?3",
+        &format!(
+            "SELECT entry FROM leftovers WHERE {} AND since < ?2 ORDER BY since, entry LIMIT ?3",
+            concerned()
+        ),
         &[workspace.into(), before.0.into(), u64::from(limit).into()],
     )?;
     Ok(Reply::Entries(super::provider_keys::entries(rows)?))
@@ -255,11 +273,9 @@ pub(super) fn forgotten(
     workspace: &str,
     entries: &[String],
 ) -> Result<Reply, Denial> {
+    let forget = format!("DELETE FROM leftovers WHERE {} AND entry = ?2", concerned());
     for entry in entries {
-        tx.query(
-            "DELETE FROM leftovers WHERE workspace = ?1 AND entry = ?2",
-            &[workspace.into(), entry.as_str().into()],
-        )?;
+        tx.query(&forget, &[workspace.into(), entry.as_str().into()])?;
     }
     Ok(Reply::Done)
 }

@@ -6,7 +6,7 @@ use crate::question::{Change, Denial, Page, Reply};
 use crate::resource::{Access, Workspace};
 
 use super::cells::{Cells, expect_revision, not_found, taken, word};
-use super::seeds;
+use super::{provider_keys, seeds, vault};
 
 const KIND: &str = "workspace";
 const COLUMNS: &str = "id, name, plan, access, default_configuration, created_at, revision";
@@ -127,8 +127,8 @@ pub(super) fn sync(tx: &mut dyn Tx, now_ms: u64, workspace: &Workspace) -> Resul
     Ok(Reply::Workspace(workspace.clone()))
 }
 
-/// Removes everything that a workspace owns; keys stop working with the commit.
-pub(super) fn clear(tx: &mut dyn Tx, workspace: &str) -> Result<Reply, Denial> {
+/// Removes everything that a workspace owns; keys stop working with the commit. Entries are remembered until they are removed.
+pub(super) fn clear(tx: &mut dyn Tx, now_ms: u64, workspace: &str) -> Result<Reply, Denial> {
     if [crate::DEFAULT_WORKSPACE, crate::PLATFORM_WORKSPACE].contains(&workspace) {
         return Err(not_found(KIND, workspace));
     }
@@ -138,12 +138,8 @@ pub(super) fn clear(tx: &mut dyn Tx, workspace: &str) -> Result<Reply, Denial> {
          WHERE provider_key IN (SELECT id FROM provider_keys WHERE workspace = ?1) RETURNING entry",
         &of,
     )?;
-    let mut entries = super::provider_keys::entries(rows)?;
-    let rows = tx.query(
-        "DELETE FROM leftovers WHERE workspace = ?1 RETURNING entry",
-        &of,
-    )?;
-    entries.extend(super::provider_keys::entries(rows)?);
+    provider_keys::left(tx, now_ms, workspace, rows)?;
+    let entries = vault::left(tx, workspace)?;
     tx.query(
         "DELETE FROM bridges WHERE provider_key IN (SELECT id FROM provider_keys WHERE workspace = ?1)",
         &of,

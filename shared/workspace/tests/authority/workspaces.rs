@@ -200,6 +200,9 @@ fn a_dropped_workspace_leaves_nothing_and_names_its_secrets() {
     };
     entries.sort();
     assert_eq!(entries, ["entry pk_2 1", "entry pk_2 2"]);
+    // They are remembered until somebody has removed them.
+    assert_eq!(tables_naming(&store, OTHER), ["leftovers"]);
+    ask(Question::Forgotten(entries));
     assert_eq!(tables_naming(&store, "2"), Vec::<String>::new());
     assert_eq!(tables_naming(&store, OTHER), Vec::<String>::new());
     assert_eq!(
