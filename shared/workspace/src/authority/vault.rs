@@ -18,6 +18,8 @@ use super::{Context, audit};
 
 /// Who has taken a turn and is not heard of again has lost it after so long.
 const TURN_MS: u64 = 15_000;
+/// How long an asker may have waited for the store since it read its clock.
+const BEHIND_MS: u64 = 15_000;
 /// The pause after the first failure of a vault; each further one doubles it.
 const HOLD_MS: u64 = 5_000;
 /// The longest pause.
@@ -386,12 +388,11 @@ pub(super) fn take_turn(
     if known.failures > 0 {
         let pause = HOLD_MS.saturating_mul(1 << (known.failures - 1).min(10));
         let until = known.failed_at.saturating_add(pause.min(LONGEST_HOLD_MS));
-        // A clock that has stepped back makes nobody wait longer than the pause.
-        if (known.failed_at..until).contains(&now_ms) {
-            return Ok(Reply::Turn(Turn::Hold(until - now_ms)));
+        if is_within(now_ms, known.failed_at, until) {
+            return Ok(Reply::Turn(Turn::Hold(until.saturating_sub(now_ms))));
         }
     }
-    let taken = |at: u64| (at..at.saturating_add(TURN_MS)).contains(&now_ms);
+    let taken = |at: u64| is_within(now_ms, at, at.saturating_add(TURN_MS));
     if known.asked_at.is_some_and(|at| at > 0 && taken(at)) {
         return Ok(Reply::Turn(Turn::Wait));
     }
@@ -401,6 +402,12 @@ pub(super) fn take_turn(
         &[of.provider_key.into(), of.version.into(), now_ms.into()],
     )?;
     Ok(Reply::Turn(Turn::Ask))
+}
+
+/// Whether `now_ms`, which was read before its asker waited for the store, is between two times. A clock that has stepped back
+/// by more than such a wait makes nobody wait at all.
+fn is_within(now_ms: u64, from: u64, until: u64) -> bool {
+    (from.saturating_sub(BEHIND_MS)..until).contains(&now_ms)
 }
 
 pub(super) fn end_turn(

@@ -52,3 +52,26 @@ fn a_bridge_that_has_ended_stands_in_for_nobody() {
     let second = gave(&store, first.expires_at);
     assert_eq!(turn(&store, 0), Turn::Built(second));
 }
+
+#[test]
+fn whoever_has_waited_for_the_store_sees_what_happened_meanwhile() {
+    let store = Store::new();
+    store.ask(create_key("pk_1", "openai", "prod")).unwrap();
+    assert_eq!(turn(&store, 0), Turn::Ask);
+    // This one read its clock before the first did, and came to the store after it.
+    store.time.set(START - 200);
+    assert_eq!(turn(&store, 0), Turn::Wait);
+    store.time.set(START);
+    let question = DataQuestion::EndTurn {
+        provider_key: "pk_1".into(),
+        version: 1,
+        kek: "kek 1".into(),
+        asking: Asking::Failed,
+    };
+    assert_eq!(store.ask(question), Ok(Reply::Done));
+    store.time.set(START - 200);
+    assert_eq!(turn(&store, 0), Turn::Hold(5_200));
+    // A clock that has stepped back for good holds nobody up.
+    store.time.set(START - MINUTE);
+    assert_eq!(turn(&store, 0), Turn::Ask);
+}
