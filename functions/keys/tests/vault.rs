@@ -15,5 +15,7 @@ mod site;
 mod sqlite;
 #[path = "vault/stories.rs"]
 mod stories;
+#[path = "vault/tampering.rs"]
+mod tampering;
 #[path = "vault/world.rs"]
 mod world;

@@ -190,7 +190,7 @@ pub(crate) fn opens(world: &World, site: &Site, truth: &Truth) -> bool {
 }
 
 /// The secret of a key, as the data plane gets it.
-async fn secret(host: &SimHost, workspace: &str, name: &str) -> String {
+pub(crate) async fn secret(host: &SimHost, workspace: &str, name: &str) -> String {
     let workspace = match workspace {
         "default" => DEFAULT_WORKSPACE.to_owned(),
         other => {
