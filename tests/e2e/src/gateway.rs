@@ -153,7 +153,8 @@ impl Plan {
     /// Takes the settings that the files of this folder are named after out of them, by a binding like a Secrets Store's.
     pub(crate) fn secrets_store(mut self, folder: &Path) -> Self {
         let folder = folder.display().to_string();
-        self.arguments.extend(["--secrets-store".to_owned(), folder]);
+        self.arguments
+            .extend(["--secrets-store".to_owned(), folder]);
         self
     }
 
