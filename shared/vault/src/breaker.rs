@@ -43,6 +43,12 @@ impl Breaker {
         Permit::Probe
     }
 
+    /// Whether the vault is left alone at `now`.
+    #[must_use]
+    pub(crate) fn is_open(&self, now: u64) -> bool {
+        now < self.until
+    }
+
     /// How many calls have failed in a row.
     #[must_use]
     pub(crate) fn failures(&self) -> u32 {
@@ -56,8 +62,12 @@ impl Breaker {
 
     /// A call failed: no answer, or one that says that it cannot serve at the moment.
     pub(crate) fn failed(&mut self, now: u64) {
-        self.failures = self.failures.saturating_add(1);
         self.probing_until = 0;
+        // Calls that were under way when it opened tell nothing new.
+        if now < self.until {
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
         if let Some(opened) = self.failures.checked_sub(PATIENCE) {
             let pause = FIRST_MS.saturating_mul(1 << opened.min(10));
             self.until = now.saturating_add(pause.min(LONGEST_MS));
@@ -93,9 +103,24 @@ mod tests {
     #[test]
     fn the_pause_has_an_end() {
         let mut breaker = Breaker::default();
+        let mut now = 0;
         for _ in 0..100 {
-            breaker.failed(0);
+            breaker.failed(now);
+            now += match breaker.permit(now, 0) {
+                Permit::Wait(ms) => ms,
+                Permit::Ask | Permit::Probe => 0,
+            };
         }
-        assert_eq!(breaker.permit(0, 0), Permit::Wait(60_000));
+        breaker.failed(now);
+        assert_eq!(breaker.permit(now, 0), Permit::Wait(60_000));
+    }
+
+    #[test]
+    fn calls_that_fail_together_count_as_what_opened_it() {
+        let mut breaker = Breaker::default();
+        for _ in 0..15 {
+            breaker.failed(10);
+        }
+        assert_eq!(breaker.permit(10, 0), Permit::Wait(5_000));
     }
 }

@@ -95,7 +95,9 @@ impl<H: Host> Line<'_, H> {
                 Err(other) => return Err(other),
             };
             self.breaker.borrow_mut().failed(now);
-            if done >= tries || now.saturating_sub(began) >= timeout_ms {
+            // Others may have found out meanwhile that it is dead.
+            let shut = self.breaker.borrow().is_open(now);
+            if shut || done >= tries || now.saturating_sub(began) >= timeout_ms {
                 return Err(failure);
             }
             done += 1;

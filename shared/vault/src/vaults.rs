@@ -28,6 +28,8 @@ const OUTAGE: &str = "LOCKGATE_VAULT_OUTAGE_MS";
 const BRIDGE: &str = "LOCKGATE_VAULT_BRIDGE";
 const DEFAULT_TIMEOUT_MS: u64 = 2_000;
 const MAX_TIMEOUT_MS: u64 = 60_000;
+/// What is added to the time of the calls themselves.
+const TURN_MARGIN_MS: u64 = 1_000;
 const DEFAULT_OUTAGE_MS: u64 = 3_600_000;
 const MAX_OUTAGE_MS: u64 = 86_400_000;
 
@@ -215,10 +217,11 @@ impl Vaults {
         self.bridged
     }
 
-    /// How long a call to a vault may take.
+    /// How long asking a vault for something may take, its tries and a login before it included, ms.
     #[must_use]
-    pub fn timeout(&self) -> Duration {
-        self.timeout
+    pub fn turn_ms(&self) -> u64 {
+        let call = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        call.saturating_mul(4).saturating_add(TURN_MARGIN_MS)
     }
 
     /// What new secrets and the gateway's own are sealed under.

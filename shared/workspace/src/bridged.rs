@@ -77,28 +77,32 @@ pub(crate) async fn renewed<H: Host>(
     settings: &Settings,
     sealed: Sealed<'_>,
 ) -> Result<Option<Given>, Error> {
-    if !settings.vaults.bridged() {
+    if Vaults::is_local(&sealed.pointer.kek) || !settings.vaults.bridged() {
         return Ok(Some(direct(host, settings, sealed).await?));
     }
-    let old = host.now_ms().saturating_sub(FRESH_MS);
-    match turn(host, settings, sealed, old).await? {
-        Turn::Ask => Ok(Some(in_own_turn(host, settings, sealed).await?)),
-        Turn::Built(bridge) => Ok(crossed(host, settings, sealed, &bridge)),
-        Turn::Wait | Turn::Hold(_) => Ok(None),
+    let mut known = host.now_ms().saturating_sub(FRESH_MS);
+    loop {
+        match turn(host, settings, sealed, known).await? {
+            Turn::Ask => return Ok(Some(in_own_turn(host, settings, sealed).await?)),
+            Turn::Built(bridge) => match crossed(host, settings, sealed, &bridge) {
+                None if bridge.proven_at > known => known = bridge.proven_at,
+                crossed => return Ok(crossed),
+            },
+            Turn::Wait | Turn::Hold(_) => return Ok(None),
+        }
     }
 }
 
-/// Waits for a turn, but no longer than a call to the vault may take.
+/// Waits for a turn, and asks.
 async fn in_turn<H: Host>(
     host: &H,
     settings: &Settings,
     sealed: Sealed<'_>,
-    known: u64,
+    mut known: u64,
 ) -> Result<Given, Error> {
-    let patience = u64::try_from(settings.vaults.timeout().as_millis()).unwrap_or(u64::MAX);
-    let until = host
-        .monotonic_ms()
-        .saturating_add(patience.saturating_mul(2));
+    // No longer than it takes until the turn of somebody who is not heard of again is over.
+    let patience = settings.vaults.turn_ms().saturating_add(LOOK_MS);
+    let until = host.monotonic_ms().saturating_add(patience);
     let adapter = sealed.pointer.kek.split(':').next().unwrap_or_default();
     let unavailable = |detail: String| {
         let mut names = ADAPTERS.into_iter();
@@ -110,13 +114,12 @@ async fn in_turn<H: Host>(
     loop {
         match turn(host, settings, sealed, known).await? {
             Turn::Ask => return in_own_turn(host, settings, sealed).await,
-            Turn::Built(bridge) => {
-                if let Some(given) = crossed(host, settings, sealed, &bridge) {
-                    return Ok(given);
-                }
-                // Somebody whose local KEK this instance does not have, or whose clock is another: it asks for itself.
-                return Ok(direct(host, settings, sealed).await?);
-            }
+            Turn::Built(bridge) => match crossed(host, settings, sealed, &bridge) {
+                Some(given) => return Ok(given),
+                // Sealed under a local KEK that this instance has not, or altered: it is to be replaced.
+                None if bridge.proven_at > known => known = bridge.proven_at,
+                None => return Err(AskError::Mismatch.into()),
+            },
             Turn::Hold(ms) => {
                 let seconds = ms.div_ceil(1_000);
                 let said = format!("it has just failed; it is asked again in {seconds} s");
@@ -225,6 +228,7 @@ async fn turn<H: Host>(
         version: sealed.pointer.version,
         kek: sealed.pointer.kek.clone(),
         known,
+        turn_ms: settings.vaults.turn_ms(),
     };
     match asked(host, settings, sealed, question).await? {
         Reply::Turn(turn) => Ok(turn),

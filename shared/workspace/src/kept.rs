@@ -1,5 +1,5 @@
-//! Unsealed secrets in an isolate's memory, for a bounded time (FEATURES G5). Pure: times are milliseconds of a clock that
-//! does not step.
+//! Unsealed secrets in an isolate's memory, for a bounded time (FEATURES G5). Pure: times are milliseconds of a clock; where
+//! it steps back all that was kept is forgotten.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -31,6 +31,7 @@ struct Entry {
 pub struct Kept {
     entries: HashMap<String, Entry>,
     swept_at: u64,
+    seen_at: u64,
 }
 
 /// What is known of a secret.
@@ -47,6 +48,11 @@ pub enum Found {
 impl Kept {
     /// The secret of this version of a key.
     pub fn find(&mut self, key: &str, version: u64, now: u64) -> Found {
+        // A clock that has stepped back would keep them for longer than they may be.
+        if now < self.seen_at {
+            self.entries.clear();
+        }
+        self.seen_at = now;
         if now.saturating_sub(self.swept_at) >= SWEEP_MS {
             self.swept_at = now;
             self.entries.retain(|_, entry| now < entry.ends);
@@ -76,7 +82,10 @@ impl Kept {
         (age, outage): (u64, u64),
     ) {
         if self.entries.len() >= MAX_KEPT && !self.entries.contains_key(key) {
-            self.entries.clear();
+            let first = self.entries.iter().min_by_key(|(_, entry)| entry.ends);
+            if let Some(first) = first.map(|(key, _)| key.clone()) {
+                self.entries.remove(&first);
+            }
         }
         let entry = Entry {
             version,
@@ -153,6 +162,14 @@ mod tests {
         kept.keep("pk", 1, secret(), 0, (0, FRESH_MS));
         assert_eq!(word(&kept.find("other", 1, FRESH_MS)), "missing");
         assert!(kept.entries.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_keeps_nothing_longer() {
+        let mut kept = Kept::default();
+        kept.keep("pk", 1, secret(), 5_000, (0, HOUR));
+        assert_eq!(word(&kept.find("pk", 1, 5_000)), "fresh");
+        assert_eq!(word(&kept.find("pk", 1, 4_999)), "missing");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 pub mod admin_token;
 pub mod allowance;
 mod ask;
+mod asking;
 pub mod authority;
 mod bridged;
 pub mod gateway_key;

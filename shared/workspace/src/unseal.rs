@@ -2,7 +2,6 @@
 //! or the authority's copy of it, opened with what the vault gives, or gave not long ago.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use lockgate_host::{Host, Secret};
 use lockgate_vault::{Binding, OpenError, Place, VaultError, Vaults};
 use thiserror::Error;
 
+use crate::asking::{Desk, Part};
 use crate::bridged::{self, Given};
 use crate::kept::{FRESH_MS, Found, Kept};
 use crate::question::{DataQuestion, Denial, Reply};
@@ -57,32 +57,33 @@ impl UnsealError {
             Self::Moved | Self::Ask(_) => false,
         }
     }
+
+    /// Whether whoever wants the same secret now would hear the same.
+    fn is_the_secrets(&self) -> bool {
+        matches!(self, Self::Vault { .. } | Self::Closed { .. })
+    }
 }
 
 thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
-    /// The versions, by key, that somebody in this isolate is asking a managed vault for.
-    static ASKING: RefCell<HashSet<(String, u64)>> = RefCell::default();
+    static DESK: RefCell<Desk> = RefCell::default();
 }
 
 /// How often whoever waits for another request of this isolate looks whether it has come to its end.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// That somebody is asking for a version; until it is dropped.
-struct Asking(String, u64);
-
-impl Asking {
-    /// `None` where somebody is asking already.
-    fn begin(key: &str, version: u64) -> Option<Self> {
-        let begun = ASKING.with_borrow_mut(|asking| asking.insert((key.to_owned(), version)));
-        begun.then(|| Self(key.to_owned(), version))
-    }
+/// That a request is asking for a secret; until it is dropped.
+struct Asking<'a, H: Host> {
+    host: &'a H,
+    key: &'a str,
+    number: u64,
+    failure: Option<UnsealError>,
 }
 
-impl Drop for Asking {
+impl<H: Host> Drop for Asking<'_, H> {
     fn drop(&mut self) {
-        let of = (std::mem::take(&mut self.0), self.1);
-        ASKING.with_borrow_mut(|asking| asking.remove(&of));
+        let (now, failure) = (self.host.monotonic_ms(), self.failure.take());
+        DESK.with_borrow_mut(|desk| desk.ended(self.key, self.number, failure, now));
     }
 }
 
@@ -136,7 +137,8 @@ impl Sealed<'_> {
 }
 
 /// The secret of `key`, a key of `workspace` (its id); `pointer` is what [`KeyPointer::sealed`] holds. Unsealed once for each
-/// version and isolate, and kept for a bounded time; a managed vault is asked again beside the traffic.
+/// version and isolate, and kept for a bounded time; a managed vault is asked again beside the traffic. However many requests
+/// want a secret that is not there, one of them asks.
 ///
 /// # Errors
 /// [`UnsealError`].
@@ -147,9 +149,9 @@ pub async fn unseal<H: Host>(
     key: &KeyPointer,
     pointer: &SealedPointer,
 ) -> Result<Rc<Secret>, UnsealError> {
-    // However many requests want a secret that is not there, one of them asks the vault. The others look rather than wait on
-    // that one's work: a Worker must not await what belongs to another request.
-    let _asking = loop {
+    // Who asks may have to wait for another instance's turn first.
+    let patience = settings.vaults.turn_ms().saturating_mul(2);
+    let mut asking = loop {
         let now = host.monotonic_ms();
         let found = KEPT.with_borrow_mut(|kept| kept.find(&key.id, pointer.version, now));
         match found {
@@ -159,10 +161,19 @@ pub async fn unseal<H: Host>(
                 return Ok(secret);
             }
             Found::Missing if Vaults::is_local(&pointer.kek) => break None,
-            Found::Missing => match Asking::begin(&key.id, pointer.version) {
-                None => host.sleep(LOOK).await,
-                asking => break asking,
-            },
+            Found::Missing => {}
+        }
+        match DESK.with_borrow_mut(|desk| desk.part(&key.id, pointer, now, patience)) {
+            Part::Ask(number) => {
+                break Some(Asking {
+                    host,
+                    key: &key.id,
+                    number,
+                    failure: None,
+                });
+            }
+            Part::Look => host.sleep(LOOK).await,
+            Part::Told(error) => return Err(error),
         }
     };
     let sealed = Sealed {
@@ -174,7 +185,13 @@ pub async fn unseal<H: Host>(
         Err(error) if error.is_definite() && moved(host, settings, sealed).await => {
             return Err(UnsealError::Moved);
         }
-        fetched => fetched?,
+        Err(error) => {
+            if let Some(asking) = &mut asking {
+                asking.failure = Some(error.clone()).filter(UnsealError::is_the_secrets);
+            }
+            return Err(error);
+        }
+        Ok(fetched) => fetched,
     };
     if ages {
         refresh_later(host, workspace, key, pointer);

@@ -5,7 +5,9 @@ use lockgate_host::{Tx, TxKind};
 use crate::question::{DataQuestion, Denial, Kind, Question, Reply};
 
 use super::answer::answer;
-use super::{Context, admit, audit, limits, meta, provider_keys, requests, splits, vault, wallet};
+use super::{
+    Context, admit, audit, bridges, limits, meta, provider_keys, requests, splits, vault, wallet,
+};
 
 /// What can be asked: every question, or those of the data plane only.
 pub trait Asked: Clone + Into<Question> + Send + 'static {
@@ -103,19 +105,26 @@ impl Asked for DataQuestion {
                 provider_key,
                 version,
                 kek,
-            } => vault::bridge(tx, of(object, &provider_key, version, &kek)),
+            } => bridges::bridge(tx, of(object, &provider_key, version, &kek)),
             Self::TakeTurn {
                 provider_key,
                 version,
                 kek,
                 known,
-            } => vault::take_turn(tx, now_ms, of(object, &provider_key, version, &kek), known),
+                turn_ms,
+            } => bridges::take_turn(
+                tx,
+                now_ms,
+                of(object, &provider_key, version, &kek),
+                known,
+                turn_ms,
+            ),
             Self::EndTurn {
                 provider_key,
                 version,
                 kek,
                 asking,
-            } => vault::end_turn(tx, now_ms, of(object, &provider_key, version, &kek), asking),
+            } => bridges::end_turn(tx, now_ms, of(object, &provider_key, version, &kek), asking),
             Self::RetireLease { generation } => {
                 if let Some(retired) = lengths.retire(generation) {
                     meta::store_lengths(tx, &retired)?;
@@ -137,8 +146,8 @@ fn of<'a>(
     provider_key: &'a str,
     version: u64,
     kek: &'a str,
-) -> vault::Version<'a> {
-    vault::Version {
+) -> bridges::Version<'a> {
+    bridges::Version {
         workspace,
         provider_key,
         version,

@@ -5,7 +5,7 @@ use lockgate_host::Tx;
 
 use crate::question::{Denial, Housekeeping, Housekept, Reply};
 
-use super::{provider_keys, requests, usage, vault, wallet};
+use super::{bridges, provider_keys, requests, usage, wallet};
 
 /// A rotation forgets the old secret itself; after so long it is taken to have been cut short.
 const SWEEP_AFTER_MS: u64 = 10 * 60_000;
@@ -24,7 +24,7 @@ pub(super) fn housekeep(
     let rotated_before = now_ms.saturating_sub(SWEEP_AFTER_MS);
     let swept = provider_keys::sweep_old(tx, now_ms, workspace, rotated_before, most)?;
     more |= swept >= u64::from(most);
-    vault::drop_ended_bridges(tx, now_ms)?;
+    bridges::drop_ended(tx, now_ms)?;
     more |= wallet::forget(tx, now_ms, workspace, most)?;
     more |= usage::forget(tx, workspace, work.usage_before, most)?;
     Ok(Reply::Housekept(Housekept {

@@ -6,6 +6,7 @@ mod agents;
 mod answer;
 mod asked;
 mod audit;
+mod bridges;
 mod cells;
 mod configurations;
 mod gateway_keys;

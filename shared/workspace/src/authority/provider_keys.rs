@@ -9,7 +9,7 @@ use crate::tags::Tags;
 use super::admit::{POINTERS, pointer, touch};
 use super::cells::{self, Cells, expect_revision, json, not_found, taken, word};
 use super::stored::undeclared;
-use super::vault;
+use super::{bridges, vault};
 
 const KIND: &str = "provider key";
 const COLUMNS: &str = "id, provider, name, masked, version, base_url, options, is_default, enabled, tags, health, \
@@ -274,7 +274,7 @@ pub(super) fn delete(
         &[key.id.as_str().into()],
     )?;
     let entries = left(tx, now_ms, workspace, rows)?;
-    vault::drop_bridges(tx, &key.id)?;
+    bridges::drop_all(tx, &key.id)?;
     tx.query(
         "DELETE FROM provider_keys WHERE id = ?1",
         &[key.id.as_str().into()],

@@ -73,6 +73,8 @@ pub enum DataQuestion {
         kek: String,
         /// When the vault gave what the asker knows, ms since the Unix epoch; 0 for nothing.
         known: u64,
+        /// How long the asker may take, ms; after that the turn is somebody else's.
+        turn_ms: u64,
     },
     /// The asker has asked the vault.
     EndTurn {

@@ -13,6 +13,7 @@ fn turn(store: &Store, known: u64) -> Turn {
         version: 1,
         kek: "kek 1".into(),
         known,
+        turn_ms: 15_000,
     };
     match store.ask(question) {
         Ok(Reply::Turn(turn)) => turn,
