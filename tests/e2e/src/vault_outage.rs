@@ -259,6 +259,11 @@ fn ways_to_fail(env: &Env) {
     }
     server.set_min_decryption_version("transit", "lockgate", 1);
     let gateway = quick().data(&data).start();
+    // Where instances share what they know of the vault, it is left alone for some seconds.
+    eventually("all are served again", || {
+        let served = |provider: &&str| house.ask(&gateway, provider).status == 200;
+        providers.iter().all(served).then_some(())
+    });
     house.all_served(&gateway);
     let data = gateway.stop();
     assert!(

@@ -16,8 +16,8 @@ pub(crate) fn cases() -> Vec<Case> {
 /// A third one.
 const THIRD_KEK: &str = "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0efeeedecebeae9e8e7e6e5e4e3e2e1e0";
 
-/// Natively the start is refused, elsewhere what asks for this workspace; what is said.
-fn refused(plan: Plan, workspace: &str) -> String {
+/// Natively the start is refused, elsewhere what asks for a workspace with a secret that does not open; what is said.
+fn refused(plan: Plan, houses: &[&House]) -> String {
     match plan.attempt() {
         Started::Refused { status, printed } => {
             assert!(!status.success(), "{status}");
@@ -25,7 +25,13 @@ fn refused(plan: Plan, workspace: &str) -> String {
         }
         Started::Listening(gateway) => {
             assert_ne!(gateway.engine, Engine::Native, "it started");
-            let reply = gateway.api(workspace, Call::get("/api/provider-keys"));
+            let replies = houses.iter().map(|house| {
+                let call = Call::get("/api/provider-keys");
+                house.api(&gateway, call)
+            });
+            // On Cloudflare each workspace is a store of its own.
+            let reply = replies.into_iter().find(|reply| reply.status != 200);
+            let reply = reply.expect("one is refused");
             let error = reply.refusal(503, "misconfigured");
             gateway.stop();
             text(&error["message"])
@@ -87,7 +93,7 @@ fn twice_with_everything_in_use(env: &Env) {
     let data = gateway.stop();
 
     // Nothing but the new one: the store is another's.
-    let said = refused(on(OTHER_KEK, "").data(&data), &first.workspace);
+    let said = refused(on(OTHER_KEK, "").data(&data), &[&first]);
     assert!(said.contains("LOCKGATE_KEK_PREVIOUS"), "{said}");
 
     let gateway = on(OTHER_KEK, KEK).data(&data).start();
@@ -107,22 +113,23 @@ fn twice_with_everything_in_use(env: &Env) {
     first.all_served(&gateway);
     let data = gateway.stop();
 
-    let said = refused(on(OTHER_KEK, "").data(&data), &first.workspace);
+    let said = refused(on(OTHER_KEK, "").data(&data), &[&first]);
     assert!(said.contains("LOCKGATE_KEK_PREVIOUS"), "{said}");
 
     let gateway = on(OTHER_KEK, KEK).data(&data).start();
-    let answer = rewrap(&gateway, 2, &Value::Null);
-    assert_eq!(answer["rewrapped"], 2, "{answer}");
+    // Both workspaces have been begun with, and one is not done.
+    let answer = rewrap(&gateway, 3, &Value::Null);
+    assert_eq!(answer["rewrapped"], 3, "{answer}");
     assert_eq!(answer["done"], false, "{answer}");
-    assert_eq!(under(&gateway), [4, 2], "half of the way");
+    assert_eq!(under(&gateway), [5, 1]);
     first.all_served(&gateway);
     let data = gateway.stop();
 
     // Too early to take the old one away: it says what is still under it.
-    let said = refused(on(OTHER_KEK, "").data(&data), &second.workspace);
+    let said = refused(on(OTHER_KEK, "").data(&data), &[&first, &second]);
     for word in [
         "LOCKGATE_KEK_PREVIOUS",
-        "2 secrets are still sealed under kek_",
+        "one secret is still sealed under kek_",
         "/api/vault/rewrap",
     ] {
         assert!(said.contains(word), "says {word}: {said}");
@@ -130,7 +137,7 @@ fn twice_with_everything_in_use(env: &Env) {
 
     let gateway = on(OTHER_KEK, KEK).data(&data).start();
     let steps = rewrap_all(&gateway, 2);
-    assert_eq!(steps.iter().sum::<u64>(), 2);
+    assert_eq!(steps.iter().sum::<u64>(), 1);
     assert_eq!(under(&gateway), [6, 0]);
     assert_eq!(rewrap_all(&gateway, 2), [0], "once more moves nothing");
     let new_key = gateway_key(&gateway, &first, "new");
@@ -154,7 +161,9 @@ fn twice_with_everything_in_use(env: &Env) {
     first
         .ask_with(gateway.url(), &newest_key, "openai")
         .expect(200);
-    assert_eq!(rewrap_all(&gateway, 500), [6]);
+    let steps = rewrap_all(&gateway, 2);
+    assert_eq!(steps.iter().sum::<u64>(), 6, "{steps:?}");
+    assert!(steps.len() >= 3, "{steps:?}");
     let data = gateway.stop();
     let gateway = on(THIRD_KEK, "").data(&data).start();
     first.all_served(&gateway);
@@ -167,7 +176,7 @@ fn twice_with_everything_in_use(env: &Env) {
     let data = gateway.stop();
 
     // The first two open nothing any more.
-    let said = refused(on(KEK, OTHER_KEK).data(&data), &first.workspace);
+    let said = refused(on(KEK, OTHER_KEK).data(&data), &[&first]);
     assert!(said.contains("LOCKGATE_KEK"), "{said}");
     let printed = data.printed();
     for kek in [KEK, OTHER_KEK, THIRD_KEK] {
