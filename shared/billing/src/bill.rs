@@ -21,7 +21,7 @@ pub struct Bill {
     pub plan: Plan,
     /// The second from which on it is not, where that is known.
     pub access_ends_at: Option<i64>,
-    /// How often it is charged.
+    /// How often it is charged, while it is.
     pub interval: Option<Interval>,
     /// The state of the subscription that counts: `canceled` also from the date of a scheduled cancellation on.
     pub status: Option<Status>,
@@ -160,7 +160,7 @@ impl Account {
         Bill {
             plan,
             access_ends_at,
-            interval: first
+            interval: alive
                 .and_then(|standing| prices.bought(standing.subscription))
                 .and_then(|(_, item)| item?.interval),
             status: first.map(|standing| {

@@ -142,7 +142,7 @@ impl<T: Fact + Clone, const MOST: usize> Shelf<T, MOST> {
     /// The facts, youngest object first.
     pub(crate) fn youngest_first(&self) -> Vec<&T> {
         let mut facts: Vec<&T> = self.0.values().map(|told| &told.fact).collect();
-        facts.sort_by_key(|fact| std::cmp::Reverse((fact.born(), fact.id().to_owned())));
+        facts.sort_by(|a, b| (b.born(), b.id()).cmp(&(a.born(), a.id())));
         facts
     }
 
@@ -154,5 +154,104 @@ impl<T: Fact + Clone, const MOST: usize> Shelf<T, MOST> {
     /// Whether events of one second told different things about the object.
     pub(crate) fn is_contested(&self, id: &str) -> bool {
         self.0.get(id).is_some_and(|told| told.contested)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Thing {
+        id: String,
+        state: u8,
+    }
+
+    impl Fact for Thing {
+        fn id(&self) -> &str {
+            &self.id
+        }
+
+        /// Never changes, and is the same for several.
+        fn born(&self) -> i64 {
+            self.id.bytes().map(i64::from).sum::<i64>() % 3
+        }
+
+        fn is_last_word(&self) -> bool {
+            self.state == 9
+        }
+
+        fn rank(&self) -> (u8, i64) {
+            (self.state / 3, 0)
+        }
+    }
+
+    /// What is told about one of seven things in one of four seconds. The number is the event's id, as each event says
+    /// one thing.
+    fn facts() -> impl Strategy<Value = Vec<(i64, Source, String, Thing)>> {
+        let source = prop_oneof![
+            Just(Source::Birth),
+            Just(Source::Event),
+            Just(Source::Answer)
+        ];
+        proptest::collection::vec((0..4i64, source, 0..7u8, 0..10u8), 1..40).prop_map(|all| {
+            all.into_iter()
+                .enumerate()
+                .map(|(number, (at, source, id, state))| {
+                    let id = char::from(b'a' + id).to_string();
+                    (
+                        at,
+                        source,
+                        format!("{:03}", number * 37 % 101),
+                        Thing { id, state },
+                    )
+                })
+                .collect()
+        })
+    }
+
+    fn fold<'a>(
+        facts: impl IntoIterator<Item = &'a (i64, Source, String, Thing)>,
+    ) -> Shelf<Thing, 4> {
+        let mut shelf = Shelf::default();
+        for (at, source, event, thing) in facts {
+            shelf.tell(*at, *source, event, thing);
+        }
+        shelf
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn neither_order_nor_repetition_matter_also_where_it_is_full(
+            (facts, shuffled) in facts().prop_flat_map(|facts| {
+                let twice = [facts.clone(), facts.clone()].concat();
+                (Just(facts), Just(twice).prop_shuffle())
+            }),
+        ) {
+            let (once, again) = (fold(&facts), fold(&shuffled));
+            prop_assert_eq!(&once, &again);
+            prop_assert!(once.0.len() <= 4);
+            let mut kept: Vec<_> = facts.iter().map(|(_, _, _, thing)| (thing.born(), thing.id())).collect();
+            kept.sort_unstable();
+            kept.dedup();
+            kept.reverse();
+            kept.truncate(4);
+            let has: Vec<_> = once.youngest_first().into_iter().map(|thing| (thing.born(), thing.id())).collect();
+            prop_assert_eq!(has, kept);
+        }
+
+        #[test]
+        fn telling_says_whether_anything_is_different(facts in facts()) {
+            let mut shelf: Shelf<Thing, 4> = Shelf::default();
+            for (at, source, event, thing) in &facts {
+                let before = shelf.clone();
+                let changed = shelf.tell(*at, *source, event, thing);
+                prop_assert_eq!(changed, before != shelf);
+            }
+        }
     }
 }

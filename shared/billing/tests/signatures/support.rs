@@ -1,4 +1,4 @@
-//! Signing for the tests, by libraries that the crate under test does not share with them for comparing.
+//! Signing for the tests. That it signs as the senders do, their own vectors show.
 
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, Mac};
