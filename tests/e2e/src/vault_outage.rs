@@ -287,6 +287,6 @@ fn a_disabled_key(env: &Env) {
     assert!(message.contains("gcp-kms refuses"), "{message}");
     assert_eq!(vault.unseals(), 1);
     service.set_state(1, "ENABLED");
-    house.served(&gateway, "openai");
+    recovered(&gateway, &house, "openai");
     gateway.stop();
 }
