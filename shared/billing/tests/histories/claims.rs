@@ -58,6 +58,12 @@ pub(crate) fn is_what_was(account: &Account, world: &World) -> Claim {
         prop_assert_eq!(fact["status"].as_str(), Some(sub.status));
         prop_assert_eq!(&fact["items"][0]["quantity"], &serde_json::json!(sub.seats));
         prop_assert_eq!(fact["ended_at"].as_i64(), sub.ended_at);
+        let period_end = [
+            &fact["current_period_end"],
+            &fact["items"][0]["current_period_end"],
+        ];
+        let period_end = period_end.into_iter().find_map(serde_json::Value::as_i64);
+        prop_assert_eq!(period_end, Some(sub.period_end));
         prop_assert_eq!(fact["cancel_at"].as_i64(), sub.cancel_at);
         prop_assert_eq!(
             fact["cancel_at_period_end"].as_bool(),

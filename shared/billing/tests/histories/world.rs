@@ -208,6 +208,7 @@ impl World {
             .filter(|(at, _)| *at <= until)
             .min()
         {
+            assert!(at >= self.now, "time goes forward");
             self.now = at;
             self.turn(index);
         }
@@ -218,10 +219,10 @@ impl World {
         let sub = &self.subs[index];
         match sub.status {
             "incomplete" => sub.expires,
-            "trialing" | "active" | "past_due" => {
+            "paused" => sub.cancels_at(),
+            "trialing" | "active" | "past_due" | "unpaid" => {
                 Some(sub.period_end.min(sub.cancels_at().unwrap_or(i64::MAX)))
             }
-            "unpaid" => sub.cancels_at(),
             _ => None,
         }
     }
@@ -243,11 +244,10 @@ impl World {
             sub.status = "paused";
             self.say("paused", index);
         } else {
-            sub.status = if sub.status == "past_due" {
-                "past_due"
-            } else {
-                "active"
-            };
+            // What is not paid stays so, though its periods go on.
+            if trial_ends {
+                sub.status = "active";
+            }
             sub.period_end = now + MONTH;
             self.say("updated", index);
             self.bill(index);
