@@ -192,6 +192,7 @@ async fn forward<H: Host>(
         ticket: None,
         sent: None,
     };
+    let mut moves = 0;
     loop {
         draft.undecided();
         let who = caller.clone();
@@ -211,15 +212,26 @@ async fn forward<H: Host>(
             Err(End::Unready(_)) if !caller.fresh && draft.attempts() == 0 => {
                 caller = admission::caller(host, settings, request.key, Freshness::Asked).await?;
             }
+            // What it says of the secret is known to be over, however young it is.
+            Err(End::Moved) if moves < MAX_MOVES && draft.attempts() == 0 => {
+                moves += 1;
+                caller = admission::caller(host, settings, request.key, Freshness::Asked).await?;
+            }
+            Err(End::Moved) => return Err(being_replaced()),
             Err(End::Unready(refusal)) => return Err(refusal),
         }
     }
 }
 
+/// How often a request looks where a secret has gone that is moved under its hands.
+const MAX_MOVES: u32 = 3;
+
 /// Why a request is not served.
 enum End {
     /// By what is known of the workspace.
     Unready(Refusal),
+    /// By a key's secret that was moved or replaced after the workspace was read.
+    Moved,
     /// By what happened.
     Refused(Refusal),
 }
@@ -285,7 +297,7 @@ async fn pursue<H: Host>(
                 tries.failed(failed, host.monotonic_ms(), chance(host));
                 continue;
             }
-            Err(Unusable::Moved) => return Err(End::Unready(being_replaced())),
+            Err(Unusable::Moved) => return Err(End::Moved),
             Err(Unusable::Refused(refusal)) => return Err(End::Refused(refusal)),
             // A failure of the gateway's own, as a provider's 5xx is one of his.
             Err(Unusable::Sealed(refusal)) => {
