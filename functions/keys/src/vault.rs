@@ -346,7 +346,7 @@ pub(crate) async fn due<H: Host>(
         }
     }
     let before = Timestamp(call.host.now_ms().saturating_sub(LEFT_FOR_MS));
-    let question = Question::Leftovers {
+    let question = Question::ClaimLeftovers {
         before,
         limit: MAX_LEFTOVERS,
     };

@@ -154,9 +154,9 @@ pub enum Question {
     /// Remembers an entry of a vault's own store that is about to be written. What makes it a secret in force finds it
     /// remembered, or is refused; what nothing comes of is removed in time.
     IntendEntry(String),
-    /// Entries that nothing points to since this time, to be removed.
-    Leftovers {
-        /// Only those that were left before.
+    /// Entries that nothing points to since this time, to be removed by whoever asks. Nothing will point to them again.
+    ClaimLeftovers {
+        /// Only those that were left, or last claimed, before.
         before: Timestamp,
         /// So many at most.
         limit: u32,

@@ -77,7 +77,9 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
             vault::leave(tx, now_ms, object, &entry)?;
             Ok(Reply::Done)
         }
-        Question::Leftovers { before, limit } => vault::leftovers(tx, object, before, limit),
+        Question::ClaimLeftovers { before, limit } => {
+            vault::claim(tx, now_ms, object, before, limit)
+        }
         Question::Forgotten(entries) => vault::forgotten(tx, object, &entries),
         Question::CountSealed => vault::count(tx, object),
         Question::ListSealed {

@@ -179,7 +179,6 @@ impl Asked for Question {
             | Self::Usage(_)
             | Self::ListPrices
             | Self::GetWallet
-            | Self::Leftovers { .. }
             | Self::CountSealed
             | Self::ListSealed { .. }
             | Self::ListLedger { .. } => TxKind::Read,

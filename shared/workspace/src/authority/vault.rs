@@ -211,11 +211,11 @@ pub(super) fn leave(
     .map(|_| ())
 }
 
-/// A secret in force is to point to this entry. One in a vault's own store has to be remembered still: what is not has been
-/// taken for a leftover and removed.
+/// A secret in force is to point to this entry. One in a vault's own store has to be remembered still: what is not, or is
+/// claimed, has been taken for a leftover and removed, or is about to be.
 pub(super) fn arrive(tx: &mut dyn Tx, workspace: &str, entry: &str) -> Result<(), Denial> {
     let rows = tx.query(
-        "DELETE FROM leftovers WHERE workspace = ?1 AND entry = ?2 RETURNING entry",
+        "DELETE FROM leftovers WHERE workspace = ?1 AND entry = ?2 AND since > 0 RETURNING entry",
         &[workspace.into(), entry.into()],
     )?;
     if rows.is_empty() && lockgate_vault::Vaults::is_in_store(entry) {
@@ -244,20 +244,41 @@ pub(super) fn left(tx: &mut dyn Tx, workspace: &str) -> Result<Vec<String>, Stor
     super::provider_keys::entries(tx.query(&all, &[workspace.into()])?)
 }
 
-pub(super) fn leftovers(
+/// Claims what is left over, for somebody who removes it: nothing can be made to point to it any more. In `since` a claimed one
+/// has the time of the claim, negative. One that was not removed after all is claimed again, after those that wait longer.
+pub(super) fn claim(
     tx: &mut dyn Tx,
+    now_ms: u64,
     workspace: &str,
     before: Timestamp,
     limit: u32,
 ) -> Result<Reply, Denial> {
+    // Somebody who was told late to remember it: it is in use.
+    tx.query(
+        "DELETE FROM leftovers
+         WHERE workspace = ?1 AND entry IN (SELECT entry FROM provider_key_versions WHERE entry IS NOT NULL)",
+        &[workspace.into()],
+    )?;
     let rows = tx.query(
         &format!(
-            "SELECT entry FROM leftovers WHERE {} AND since < ?2 ORDER BY since, entry LIMIT ?3",
+            "SELECT entry FROM leftovers WHERE {} AND ABS(since) < ?2
+             GROUP BY entry ORDER BY MIN(ABS(since)), entry LIMIT ?3",
             concerned()
         ),
         &[workspace.into(), before.0.into(), u64::from(limit).into()],
     )?;
-    Ok(Reply::Entries(super::provider_keys::entries(rows)?))
+    let entries = super::provider_keys::entries(rows)?;
+    let claim = format!(
+        "UPDATE leftovers SET since = -?3 WHERE {} AND entry = ?2",
+        concerned()
+    );
+    for entry in &entries {
+        tx.query(
+            &claim,
+            &[workspace.into(), entry.as_str().into(), now_ms.into()],
+        )?;
+    }
+    Ok(Reply::Entries(entries))
 }
 
 pub(super) fn forgotten(

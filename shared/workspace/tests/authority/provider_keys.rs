@@ -436,3 +436,54 @@ fn the_sealed_secret_in_force_is_pointed_to() {
         Err(not_found(KIND, "pk_1"))
     );
 }
+
+/// What is written into a vault's own store while the scheduled work removes what is left over there.
+#[test]
+fn what_is_claimed_to_be_removed_never_comes_into_force() {
+    const MINUTE: u64 = 60_000;
+    let store = Store::new();
+    let entry = |n: u64| format!("vault-kv:secret@2/lockgate#secret/pk_1/{n}");
+    let intend = |n| store.ask(Question::IntendEntry(entry(n))).unwrap();
+    let claim = |limit| {
+        let before = Timestamp(store.time.get() - 10 * MINUTE);
+        match store.ask(Question::ClaimLeftovers { before, limit }) {
+            Ok(Reply::Entries(entries)) => entries,
+            other => panic!("{other:?}"),
+        }
+    };
+    let create = |n| {
+        let mut sealed = sealed("pk_1", 1);
+        sealed.entry = entry(n);
+        store.ask(Question::CreateProviderKey {
+            key: Box::new(provider_key("pk_1", "openai", "prod")),
+            sealed: Some(sealed),
+        })
+    };
+    intend(1);
+    store.time.set(START + MINUTE);
+    intend(2);
+    assert!(claim(9).is_empty(), "somebody may be writing them");
+    store.time.set(START + 12 * MINUTE);
+    assert_eq!(claim(1), [entry(1)]);
+    let late = create(1).unwrap_err();
+    assert!(matches!(late, Denial::InUse(_)), "{late:?}");
+    // Whoever claimed it has ended, or could not remove it: the other one comes first.
+    store.time.set(START + 23 * MINUTE);
+    assert_eq!(claim(1), [entry(2)]);
+    store.time.set(START + 34 * MINUTE);
+    assert_eq!(claim(9), [entry(1), entry(2)]);
+    store.ask(Question::Forgotten(vec![entry(1)])).unwrap();
+    store.time.set(START + 45 * MINUTE);
+    assert_eq!(claim(9), [entry(2)]);
+
+    intend(3);
+    create(3).unwrap();
+    // Told a second time, late.
+    intend(3);
+    store.time.set(START + 60 * MINUTE);
+    assert_eq!(claim(9), [entry(2)]);
+    assert_eq!(
+        store.ask(delete_key("pk_1")),
+        Ok(Reply::Entries(vec![entry(3)]))
+    );
+}

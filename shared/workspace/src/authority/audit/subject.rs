@@ -124,7 +124,7 @@ fn change(question: &Question) -> Option<Change<'_>> {
         | Question::ListLedger { .. }
         | Question::Housekeep(_)
         | Question::IntendEntry(_)
-        | Question::Leftovers { .. }
+        | Question::ClaimLeftovers { .. }
         | Question::Forgotten(_)
         | Question::CountSealed
         | Question::ListSealed { .. }
