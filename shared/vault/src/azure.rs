@@ -153,9 +153,14 @@ impl AzureKeyVault {
         Err(line.refused(format!("version {version} of the key in {KEY} {wrong}")))
     }
 
+    /// How the names of its versions begin, as they are stored: all that it opens.
+    pub(crate) fn versions(&self) -> String {
+        format!("{}/", self.address.key)
+    }
+
     /// The name of a version, as it is stored.
     fn named(&self, version: &str) -> String {
-        format!("{}/{version}", self.address.key)
+        self.versions() + version
     }
 
     /// Why the service says no, and what to mend.

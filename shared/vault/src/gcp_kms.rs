@@ -161,9 +161,14 @@ impl GcpKms {
         (ours == theirs && is_number(number)).then_some(number)
     }
 
+    /// How the names of its versions begin, as they are stored: all that it opens.
+    pub(crate) fn versions(&self) -> String {
+        format!("{}{VERSIONS}", self.key)
+    }
+
     /// The name of a version, as it is stored.
     fn named(&self, number: &str) -> String {
-        format!("{}{VERSIONS}{number}", self.key)
+        self.versions() + number
     }
 
     /// The number of the primary version, where it may be used.
@@ -270,8 +275,7 @@ impl Adapter for GcpKms {
         kek: &str,
         blob: &[u8],
     ) -> Result<Dek, VaultError> {
-        let number = kek.strip_prefix(&self.key);
-        let number = number.and_then(|rest| rest.strip_prefix(VERSIONS));
+        let number = kek.strip_prefix(&self.versions());
         if !number.is_some_and(is_number) {
             return Err(VaultError::NotHeld {
                 kek: format!("{}:{kek}", line.adapter),

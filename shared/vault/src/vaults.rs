@@ -73,7 +73,7 @@ pub struct Stored {
 /// Something that secrets may be sealed under, as a store of them remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// What the store remembers: a local KEK's check value, or an adapter's name.
+    /// What the store remembers: a local KEK's check value, an adapter's name, or the only key that the adapter opens with.
     pub mark: String,
     /// How the names of its KEKs begin.
     pub prefix: String,
@@ -227,11 +227,8 @@ impl Vaults {
     /// What new secrets and the gateway's own are sealed under.
     #[must_use]
     pub fn in_force(&self) -> Vec<Held> {
-        let managed = self.target().map(|managed| managed.name);
-        [local(self.kek())]
-            .into_iter()
-            .chain(managed.map(adapter))
-            .collect()
+        let managed = self.target().map(adapter);
+        [local(self.kek())].into_iter().chain(managed).collect()
     }
 
     /// What can be read beside [`Vaults::in_force`].
@@ -239,8 +236,7 @@ impl Vaults {
     pub fn readable(&self) -> Vec<Held> {
         let others = self.managed.iter().skip(usize::from(self.writes_managed));
         let keks = self.keks.iter().skip(1).map(local);
-        keks.chain(others.map(|managed| adapter(managed.name)))
-            .collect()
+        keks.chain(others.map(adapter)).collect()
     }
 
     /// Whether a KEK is one of this process's own, for which nobody has to be asked.
@@ -253,6 +249,13 @@ impl Vaults {
     #[must_use]
     pub fn holds_secrets(kek: &str) -> bool {
         kek.split_once(':').is_some_and(|(name, _)| name == KV)
+    }
+
+    /// Whether the adapter of this KEK opens what is under the one key of its settings, and nothing else.
+    #[must_use]
+    pub fn has_one_key(kek: &str) -> bool {
+        kek.split_once(':')
+            .is_some_and(|(name, _)| [GCP_KMS, AZURE].contains(&name))
     }
 
     /// The new entry that [`Vaults::seal`] would write, or [`Vaults::rewrap`] of what is under `from`. It is to be remembered
@@ -519,10 +522,22 @@ fn local(kek: &Kek) -> Held {
     }
 }
 
-fn adapter(name: &str) -> Held {
+fn adapter(managed: &Managed) -> Held {
+    let key = match &managed.service {
+        Service::GcpKms(service) => service.versions(),
+        Service::Azure(service) => service.versions(),
+        // They open what is under another key too, where their credentials may.
+        Service::AwsKms(_) | Service::Transit(_) | Service::Kv(_) => {
+            return Held {
+                mark: managed.name.into(),
+                prefix: named(managed, ""),
+            };
+        }
+    };
+    let prefix = named(managed, &key);
     Held {
-        mark: name.into(),
-        prefix: format!("{name}:"),
+        mark: prefix.clone(),
+        prefix,
     }
 }
 

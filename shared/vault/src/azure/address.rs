@@ -32,7 +32,8 @@ const FORM: &str = "https://<vault>.vault.azure.net/keys/<name>, with or without
 
 /// A key.
 pub(super) struct Address {
-    /// `https://<vault>/keys/<name>`.
+    /// `https://<vault>/keys/<name>`, the host in lower case and without the port that goes without saying: what is stored begins
+    /// with it, however the setting spells it.
     pub(super) key: String,
     /// The one version that new data keys are wrapped under, where the setting names one.
     pub(super) version: Option<String>,
@@ -66,12 +67,13 @@ impl Address {
         if !is_name(name) || !version.is_none_or(is_version) {
             return Err(wrong());
         }
-        let key = version.map_or(address.as_str(), |version| {
-            address
-                .strip_suffix(version)
-                .unwrap_or_default()
-                .trim_end_matches('/')
-        });
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let server = uri.authority().map(|a| a.as_str().to_ascii_lowercase());
+        let server = server.unwrap_or_default();
+        let server = match scheme {
+            "https" => server.strip_suffix(":443").unwrap_or(&server),
+            _ => &server,
+        };
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         let cloud = host
             .split_once('.')
@@ -79,7 +81,7 @@ impl Address {
         // A host that is none of Azure's stands in for the public cloud.
         let (service, login) = cloud.unwrap_or((DEFAULT_SERVICE, DEFAULT_LOGIN));
         Ok(Self {
-            key: key.to_owned(),
+            key: format!("{scheme}://{server}/keys/{name}"),
             version: version.map(str::to_owned),
             login,
             scope: format!("https://{service}/.default"),
@@ -176,6 +178,22 @@ mod tests {
         let address = read("https://v.vault.azure.net/keys/kek").unwrap();
         assert_eq!(address.key, "https://v.vault.azure.net/keys/kek");
         assert_eq!(address.version, None);
+    }
+
+    #[test]
+    fn spelling_changes_nothing() {
+        for text in [
+            "HTTPS://V.Vault.Azure.net/keys/kek",
+            "https://v.vault.azure.net:443/keys/kek/",
+            "https://V.vault.azure.net:443/keys/kek/0af1",
+        ] {
+            let address = read(text).unwrap();
+            assert_eq!(address.key, "https://v.vault.azure.net/keys/kek", "{text}");
+        }
+        let address = read("https://v.vault.azure.net:8443/keys/kek").unwrap();
+        assert_eq!(address.key, "https://v.vault.azure.net:8443/keys/kek");
+        let address = read("http://127.0.0.1:443/keys/kek").unwrap();
+        assert_eq!(address.key, "http://127.0.0.1:443/keys/kek");
     }
 
     #[test]

@@ -315,3 +315,26 @@ fn each_setting_is_checked() {
         }
     }
 }
+
+/// The store knows by it that a gateway with another key cannot read what is under this one.
+#[test]
+fn only_what_is_under_the_key_of_the_settings_is_held() {
+    let (_azure, server) = started();
+    let (stored, held) = on(&server, |host, vaults| async move {
+        let stored = sealed(&host, &vaults).await;
+        (stored, vaults.in_force().remove(1))
+    });
+    assert!(stored.kek.starts_with(&held.prefix), "{held:?}");
+    let other = format!("{}2", Azure::key(&server.base_url()));
+    let settings = with(&server, "LOCKGATE_VAULT_AZURE_KEY", &other);
+    with_vaults(&borrowed(&settings), |host, vaults| async move {
+        let now = vaults.in_force().remove(1);
+        assert!(!stored.kek.starts_with(&now.prefix), "{now:?}");
+        assert_ne!(now.mark, held.mark);
+        let given = vaults.give(&host, &BINDING, place(&stored)).await;
+        assert!(
+            matches!(given, Err(VaultError::NotHeld { .. })),
+            "{given:?}"
+        );
+    });
+}

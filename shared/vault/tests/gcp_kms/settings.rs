@@ -105,3 +105,32 @@ fn a_key_whose_numbers_do_not_fit_together_signs_nothing() {
         },
     );
 }
+
+/// The store knows by it that a gateway with another key cannot read what is under this one.
+#[test]
+fn only_what_is_under_the_key_of_the_settings_is_held() {
+    let (_gcp, server) = started();
+    let (stored, held) = super::on(&server, |host, vaults| async move {
+        let stored = super::sealed(&host, &vaults).await;
+        (stored, vaults.in_force().remove(1))
+    });
+    assert!(stored.kek.starts_with(&held.prefix), "{held:?}");
+    let other = format!("{KEY}2");
+    let settings = [
+        ("LOCKGATE_VAULT_PREVIOUS", "gcp-kms"),
+        ("LOCKGATE_VAULT_GCP_KEY", other.as_str()),
+        ("LOCKGATE_VAULT_GCP_CREDENTIALS", &Gcp::credentials()),
+    ];
+    with_vaults(&settings, |host, vaults| async move {
+        let now = vaults.readable().remove(0);
+        assert!(!stored.kek.starts_with(&now.prefix), "{now:?}");
+        assert_ne!(now.mark, held.mark);
+        let given = vaults
+            .give(&host, &super::BINDING, super::place(&stored))
+            .await;
+        assert!(
+            matches!(given, Err(super::VaultError::NotHeld { .. })),
+            "{given:?}"
+        );
+    });
+}

@@ -72,6 +72,14 @@ fn needed(kek: &str, secrets: u64) -> String {
         1 => "one secret is".to_owned(),
         many => format!("{many} secrets are"),
     };
+    if lockgate_vault::Vaults::has_one_key(kek) {
+        let adapter = kek.split_once(':').unwrap_or_default().0;
+        return format!(
+            "{what} still sealed under {kek}: put that key back into the settings of `{adapter}`, and `{adapter}` into \
+             LOCKGATE_VAULT_PREVIOUS where it is not in LOCKGATE_VAULT; one key of it can be read at a time, so rewrap \
+             (POST /api/vault/rewrap) to `local` or another vault before you change it (nothing was read or written)"
+        );
+    }
     let setting = match kek.split_once(':') {
         None => "that KEK into LOCKGATE_KEK_PREVIOUS".to_owned(),
         Some((adapter, _)) => {
