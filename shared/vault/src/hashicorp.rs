@@ -129,6 +129,12 @@ impl Connection {
         }
     }
 
+    /// Whether the server knows our token, which nothing that is between us and it does.
+    pub(crate) async fn knows_us<H: Host>(&self, line: &Line<'_, H>) -> Result<bool, VaultError> {
+        let token = self.token(line).await?;
+        self.lives(line, &token).await
+    }
+
     async fn send<H: Host>(
         &self,
         line: &Line<'_, H>,

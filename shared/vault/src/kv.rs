@@ -207,7 +207,7 @@ impl Kv {
         let store = store(name, entry)?;
         let question = read(&store, entry);
         let reply = self.server.ask(line, &question).await?;
-        if reply.status == 404 && hashicorp::words(&reply).is_some() {
+        if self.is_absent(line, store.version, &reply).await? {
             return Err(line.refused(format!(
                 "`{}` is not there, or was deleted; restore it there, or rotate the provider key",
                 question.path
@@ -248,8 +248,7 @@ impl Kv {
             hidden: &[],
         };
         let reply = self.server.ask(line, &question).await?;
-        let absent = reply.status == 404 && hashicorp::words(&reply).is_some();
-        if reply.ok() || absent {
+        if reply.ok() || absent(&reply) {
             return Ok(());
         }
         Err(self.refusal(line, &question, &reply))
@@ -260,11 +259,22 @@ impl Kv {
         let question = read(&self.store(), PROBE);
         let reply = self.server.ask(line, &question).await?;
         // That there is nothing, and no word why, is what a store says that can be used.
-        let absent = reply.status == 404 && hashicorp::words(&reply).as_deref() == Some("");
-        if absent && wrong_place(&reply).is_none() {
+        if self.is_absent(line, self.version, &reply).await? {
             return Ok(());
         }
         Err(self.refusal(line, &question, &reply))
+    }
+
+    /// Whether the server itself says that there is nothing. RustyVault, whose engine is of version 1, leaves the answer empty
+    /// then, as something in between might; so it has to know the token.
+    async fn is_absent<H: Host>(
+        &self,
+        line: &Line<'_, H>,
+        version: Version,
+        reply: &Reply,
+    ) -> Result<bool, VaultError> {
+        let silent = reply.status == 404 && reply.body.is_empty() && version == Version::One;
+        Ok(absent(reply) || (silent && self.server.knows_us(line).await?))
     }
 
     fn refusal<H: Host>(
@@ -274,6 +284,10 @@ impl Kv {
         reply: &Reply,
     ) -> VaultError {
         match wrong_place(reply) {
+            // It says nothing that this API would say.
+            None if reply.status == 404 && hashicorp::words(reply).as_deref() == Some("") => {
+                line.nonsense(&question.path)
+            }
             Some(Wrong::Version) => line.refused(format!(
                 "`{}` is a KV engine of version 2; set LOCKGATE_VAULT_KV_VERSION to 2",
                 self.mount
@@ -285,6 +299,21 @@ impl Kv {
             None => self.server.refusal(line, question, reply),
         }
     }
+}
+
+/// Whether an answer is this API's own that there is nothing, or that it was deleted.
+fn absent(reply: &Reply) -> bool {
+    #[derive(Deserialize)]
+    struct Nothing {
+        errors: Option<Vec<String>>,
+        data: Option<IgnoredAny>,
+    }
+    let said: Option<Nothing> = reply.json();
+    let nothing = said.is_some_and(|said| match said.errors {
+        Some(errors) => errors.is_empty(),
+        None => said.data.is_some(),
+    });
+    reply.status == 404 && nothing && wrong_place(reply).is_none()
 }
 
 /// Why nothing is there.

@@ -160,6 +160,8 @@ fn an_outage_is_told_from_a_refusal() {
             (200, "<html>"),
             (200, "[]"),
             (404, "<html>not found</html>"),
+            // Of a proxy whose way there is not set up.
+            (404, ""),
         ] {
             let server = MockVault::start(vault(version));
             let address = server.base_url();
@@ -184,6 +186,39 @@ fn an_outage_is_told_from_a_refusal() {
         assert!(matches!(error, VaultError::Unavailable { .. }), "{error:?}");
         assert_eq!(server.asked().len(), 3);
     });
+}
+
+/// Else the entry would be forgotten, and the secret stay there.
+#[test]
+fn only_the_engine_itself_says_that_an_entry_is_gone() {
+    let no_handler = r#"{"errors":["no handler for route \"secret/x\". route entry not found."]}"#;
+    let unversioned =
+        r#"{"data":null,"warnings":["Invalid path for a versioned K/V secrets engine."]}"#;
+    for version in [1, 2] {
+        for (body, outage) in [
+            ("", true),
+            ("<html>not found</html>", true),
+            (r#"{"message":"no Route matched with those values"}"#, true),
+            (no_handler, false),
+            (unversioned, false),
+        ] {
+            let server = MockVault::start(vault(version));
+            let address = server.base_url();
+            with_vaults(&settings(&address, version), |host, vaults| async move {
+                let stored = vaults.seal(&host, &BINDING, &secret(), "u").await.unwrap();
+                server.fail(Fault::Says(404, body.to_owned()));
+                let error = problem(vaults.forget(&host, &stored.entry).await);
+                let is_outage = matches!(error, VaultError::Unavailable { .. });
+                assert_eq!(is_outage, outage, "{body}: {error:?}");
+                let error = problem(opened(&host, &vaults, &BINDING, &stored).await);
+                assert!(!error.to_string().contains("is not there"), "{error}");
+                server.fail(Fault::None);
+                for _ in 0..2 {
+                    assert!(vaults.forget(&host, &stored.entry).await.unwrap());
+                }
+            });
+        }
+    }
 }
 
 #[test]
