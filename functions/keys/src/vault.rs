@@ -10,7 +10,7 @@ use lockgate_vault::{Kek, LOCAL, Vaults};
 use lockgate_workspace::question::{DataQuestion, Question, Reply, SealedCounts};
 use lockgate_workspace::resource::{Timestamp, Workspace};
 use lockgate_workspace::token_keys::carry;
-use lockgate_workspace::{AskError, Batch, REGISTRY, ask, forget, rewrap};
+use lockgate_workspace::{AskError, Batch, REGISTRY, ask, forget, new_id, rewrap};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -337,13 +337,12 @@ pub(crate) async fn due<H: Host>(
     current: Option<&str>,
 ) -> (u64, u64) {
     let mut rewrapped = 0;
-    if let Some(current) = current {
-        let carried = carry(call.host, &call.settings, &workspace.id).await;
-        if carried.is_ok()
-            && let Ok(batch) = batch(call, workspace, current, None, TICK_LIMIT).await
-        {
-            rewrapped = batch.rewrapped;
-        }
+    if let Some(current) = current
+        && carry(call.host, &call.settings, &workspace.id)
+            .await
+            .is_ok()
+    {
+        rewrapped = few(call, workspace, current).await;
     }
     let before = Timestamp(call.host.now_ms().saturating_sub(LEFT_FOR_MS));
     let question = Question::ClaimLeftovers {
@@ -353,11 +352,33 @@ pub(crate) async fn due<H: Host>(
     let Ok(Reply::Entries(entries)) = call.ask_of(&workspace.id, question).await else {
         return (rewrapped, 0);
     };
-    let removed = entries.len() as u64;
-    if removed > 0 {
-        forget(call.host, &call.settings, &workspace.id, entries).await;
+    let claimed = entries.len();
+    if claimed == 0 {
+        return (rewrapped, 0);
     }
-    (rewrapped, removed)
+    let left = forget(call.host, &call.settings, &workspace.id, entries).await;
+    (rewrapped, claimed.saturating_sub(left.len()) as u64)
+}
+
+/// Moves a few secrets of a workspace under the KEK in force. It begins at a key that chance picks, so that however many cannot
+/// be moved keep none of the others from their turn for good.
+async fn few<H: Host>(call: &Call<'_, H>, workspace: &Workspace, current: &str) -> u64 {
+    let mut rewrapped = 0;
+    for after in [Some(new_id(call.host, "pk")), None] {
+        let room = u64::from(TICK_LIMIT).saturating_sub(rewrapped);
+        let room = u32::try_from(room).unwrap_or(TICK_LIMIT);
+        if room == 0 {
+            break;
+        }
+        let Ok(batch) = batch(call, workspace, current, after, room).await else {
+            break;
+        };
+        rewrapped += batch.rewrapped;
+        if batch.stopped {
+            break;
+        }
+    }
+    rewrapped
 }
 
 /// The KEK in force, where there is one that something could be moved from: with nothing else to read nothing is under

@@ -218,12 +218,21 @@ pub(crate) async fn delete<H: Host>(
     let Reply::Entries(entries) = call.ask_of(&workspace.id, Question::DropWorkspace).await? else {
         return Err(AskError::Mismatch.into());
     };
-    lockgate_workspace::forget(call.host, &call.settings, &workspace.id, entries).await;
+    let (host, settings) = (call.host, &call.settings);
+    let left = lockgate_workspace::forget(host, settings, &workspace.id, entries).await;
+    if !left.is_empty() {
+        // Nobody visits this workspace's own store any more. Should this fail, the call can be repeated: the registry still
+        // has the workspace. Where the registry is the same database, that one has what is left already.
+        let remember = Question::RememberEntries(left.clone());
+        call.ask_of(DEFAULT_WORKSPACE, remember).await?;
+        call.ask_of(&workspace.id, Question::Forgotten(left))
+            .await?;
+    }
     let question = Question::DeleteWorkspace {
         id: workspace.id,
         expect: None,
     };
-    let (host, settings, actor) = (call.host, &call.settings, &call.actor.id);
+    let actor = &call.actor.id;
     match lockgate_workspace::ask_as(host, settings, REGISTRY, actor, question).await {
         // Where the registry is the same database, the workspace's own row is gone already.
         Ok(_) | Err(AskError::Denied(Denial::NotFound { .. })) => Ok(removed()),

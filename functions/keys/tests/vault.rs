@@ -2,6 +2,8 @@
 //! ends, and nothing is left behind (FEATURES G1, G4).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "vault/away.rs"]
+mod away;
 #[path = "vault/killed.rs"]
 mod killed;
 #[path = "vault/kms.rs"]

@@ -60,6 +60,12 @@ impl From<Denial> for Refusal {
                     problem: denial.to_string(),
                 });
             }
+            Denial::StoreNeeded { .. } => {
+                return Self::from(Misconfigured {
+                    setting: "LOCKGATE_VAULT_PREVIOUS",
+                    problem: denial.to_string(),
+                });
+            }
             Denial::Store(_) => Code::STORE_UNAVAILABLE,
         };
         let refusal = Self::new(code, format!("{}.", capital(&denial.to_string())));

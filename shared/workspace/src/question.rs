@@ -151,9 +151,9 @@ pub enum Question {
         id: String,
     },
 
-    /// Remembers an entry of a vault's own store that is about to be written. What makes it a secret in force finds it
-    /// remembered, or is refused; what nothing comes of is removed in time.
-    IntendEntry(String),
+    /// Remembers entries that are about to be written, or to be removed. What makes one of a vault's own store a secret in
+    /// force finds it remembered, or is refused; what nothing comes of is removed in time.
+    RememberEntries(Vec<String>),
     /// Entries that nothing points to since this time, to be removed by whoever asks. Nothing will point to them again.
     ClaimLeftovers {
         /// Only those that were left, or last claimed, before.

@@ -55,7 +55,7 @@ async fn intended<H: Host>(
 ) -> Result<String, AskError> {
     let unique = new_id(host, "e");
     if let Some(entry) = settings.vaults.new_entry(binding, from, &unique) {
-        let question = Question::IntendEntry(entry);
+        let question = Question::RememberEntries(vec![entry]);
         ask(host, settings, binding.workspace, question).await?;
     }
     Ok(unique)
@@ -197,9 +197,14 @@ async fn moved_row<H: Host>(
 }
 
 /// Removes entries that nothing points to, in the KV binding or in a vault's own store, and has the authority forget those
-/// that are gone. What fails is tried again by the scheduled work.
-pub async fn forget<H: Host>(host: &H, settings: &Settings, workspace: &str, entries: Vec<String>) {
-    let mut gone = Vec::new();
+/// that are gone. Those that could not be removed are returned; the scheduled work tries it again.
+pub async fn forget<H: Host>(
+    host: &H,
+    settings: &Settings,
+    workspace: &str,
+    entries: Vec<String>,
+) -> Vec<String> {
+    let (mut gone, mut left) = (Vec::new(), Vec::new());
     for entry in entries {
         let removed = if Vaults::is_in_store(&entry) {
             settings.vaults.forget(host, &entry).await.is_ok()
@@ -208,10 +213,13 @@ pub async fn forget<H: Host>(host: &H, settings: &Settings, workspace: &str, ent
         };
         if removed {
             gone.push(entry);
+        } else {
+            left.push(entry);
         }
     }
     if !gone.is_empty() {
         // They are looked for once more, and not found.
         let _ = ask(host, settings, workspace, Question::Forgotten(gone)).await;
     }
+    left
 }

@@ -204,5 +204,5 @@ fn delete(id: &str) -> Question {
 }
 
 fn intend(id: &str, version: u64, vault: Vault) -> Question {
-    Question::IntendEntry(at(id, version, vault).entry)
+    Question::RememberEntries(vec![at(id, version, vault).entry])
 }

@@ -138,7 +138,7 @@ impl Memory {
                 self.ended.set(true);
                 pending().await
             }
-            Some(Fault::Fails) => Err("it fails"),
+            Some(Fault::Fails | Fault::Away) => Err("it fails"),
             Some(Fault::Unheard) => {
                 work(&mut self.world.held());
                 Err("the answer is lost")

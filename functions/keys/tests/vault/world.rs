@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     Fails,
     /// It is done, and nobody is told.
     Unheard,
+    /// From this step on no vault answers.
+    Away,
 }
 
 pub(crate) struct State {
@@ -114,7 +116,8 @@ impl World {
     }
 }
 
-const ALL: &str = r#"
+/// The policy of the token.
+pub(crate) const ALL: &str = r#"
 path "transit/*" { capabilities = ["read", "update"] }
 path "secret/*" { capabilities = ["create", "read", "update", "delete"] }
 "#;
@@ -124,7 +127,11 @@ impl State {
     pub(crate) fn step(&mut self, name: &str) -> Option<Fault> {
         let now = self.steps;
         self.steps += 1;
-        let (_, fault) = self.fault.filter(|(at, _)| *at == now)?;
+        let to_vault = name.contains(VAULT) || name.contains(KMS);
+        let (_, fault) = self.fault.filter(|(at, fault)| match fault {
+            Fault::Away => *at <= now && to_vault,
+            _ => *at == now,
+        })?;
         self.struck = Some(format!("{fault:?} at step {now}, {name}"));
         Some(fault)
     }

@@ -73,8 +73,10 @@ pub fn answer(tx: &mut dyn Tx, context: &Context<'_>, question: Question) -> Res
         Question::PointToProviderKey(reference) => provider_keys::point(tx, object, &reference),
         Question::SweepProviderKey { id } => provider_keys::sweep(tx, now_ms, object, &id),
 
-        Question::IntendEntry(entry) => {
-            vault::leave(tx, now_ms, object, &entry)?;
+        Question::RememberEntries(entries) => {
+            for entry in entries {
+                vault::leave(tx, now_ms, object, &entry)?;
+            }
             Ok(Reply::Done)
         }
         Question::ClaimLeftovers { before, limit } => {

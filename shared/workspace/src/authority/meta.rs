@@ -355,6 +355,9 @@ impl Meta {
         if let Some((kek, secrets)) = vault::beyond(tx, keys)? {
             return Err(Denial::KekNeeded { kek, secrets });
         }
+        if tables && let Some((entry, entries)) = vault::left_beyond(tx, keys)? {
+            return Err(Denial::StoreNeeded { entry, entries });
+        }
         // What is left out has nothing under it.
         let mut marks: Vec<&str> = self.marks().filter(|mark| has(keys, mark)).collect();
         for held in &keys.in_force {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockgate_host::{StoreError, Tx};
+use lockgate_vault::Vaults;
 use serde_json::json;
 
 use crate::DEFAULT_WORKSPACE;
@@ -25,11 +26,24 @@ pub(super) fn beyond(tx: &mut dyn Tx, keys: &Keyring) -> Result<Option<(String, 
     for row in rows {
         let mut cells = Cells::new(row);
         let (kek, count) = (cells.text()?, cells.number()?);
-        if !keys.all().any(|held| kek.starts_with(&held.prefix)) {
+        if !keys.opens(&kek) {
             return Ok(Some((kek, count)));
         }
     }
     Ok(None)
+}
+
+/// Secrets that are left over in a vault's own store which none of these is, so that nobody could remove them from there: the
+/// first such entry, and how many there are.
+pub(super) fn left_beyond(
+    tx: &mut dyn Tx,
+    keys: &Keyring,
+) -> Result<Option<(String, u64)>, StoreError> {
+    let rows = tx.query("SELECT DISTINCT entry FROM leftovers ORDER BY entry", &[])?;
+    let mut left = super::provider_keys::entries(rows)?;
+    left.retain(|entry| Vaults::is_in_store(entry) && !keys.opens(entry));
+    let count = left.len() as u64;
+    Ok(left.into_iter().next().map(|entry| (entry, count)))
 }
 
 /// The local KEK that seals the token keys, and what it sealed.
@@ -153,8 +167,9 @@ pub(super) fn rewrap(
         )?;
         let replaced = from.entry != to.entry;
         if there.is_empty() {
-            // An entry of a vault's own store is remembered already.
-            if replaced {
+            // An entry of a vault's own store is remembered already. Where it is the one in force, the asker is told a
+            // second time what was done.
+            if replaced && !in_force(tx, &to.entry)? {
                 leave(tx, now_ms, workspace, &to.entry)?;
                 left.push(to.entry.clone());
             }
@@ -197,6 +212,15 @@ pub(super) fn rewrap(
     Ok(Reply::Rewrapped(moved, left))
 }
 
+/// Whether a secret is in this entry.
+fn in_force(tx: &mut dyn Tx, entry: &str) -> Result<bool, StoreError> {
+    let rows = tx.query(
+        "SELECT 1 FROM provider_key_versions WHERE entry = ?1 LIMIT 1",
+        &[entry.into()],
+    )?;
+    Ok(!rows.is_empty())
+}
+
 /// Remembers an entry that is to be removed, or that is about to be written in a vault's own store.
 pub(super) fn leave(
     tx: &mut dyn Tx,
@@ -218,7 +242,7 @@ pub(super) fn arrive(tx: &mut dyn Tx, workspace: &str, entry: &str) -> Result<()
         "DELETE FROM leftovers WHERE workspace = ?1 AND entry = ?2 AND since > 0 RETURNING entry",
         &[workspace.into(), entry.into()],
     )?;
-    if rows.is_empty() && lockgate_vault::Vaults::is_in_store(entry) {
+    if rows.is_empty() && Vaults::is_in_store(entry) {
         return Err(Denial::InUse(
             "sealing the secret took so long that it was given up; do it again".into(),
         ));
@@ -238,7 +262,7 @@ fn concerned() -> String {
 /// All that is left over.
 pub(super) fn left(tx: &mut dyn Tx, workspace: &str) -> Result<Vec<String>, StoreError> {
     let all = format!(
-        "SELECT entry FROM leftovers WHERE {} ORDER BY entry",
+        "SELECT DISTINCT entry FROM leftovers WHERE {} ORDER BY entry",
         concerned()
     );
     super::provider_keys::entries(tx.query(&all, &[workspace.into()])?)

@@ -60,6 +60,18 @@ pub enum Denial {
         /// How many secrets are under it; 0 where it is the token keys alone.
         secrets: u64,
     },
+    /// Secrets that nothing points to any more are still to be removed from a vault's own store that the asker has not.
+    #[error(
+        "{entries} entries are still to be removed from a vault's own store, {entry} for one: put its adapter into \
+         LOCKGATE_VAULT_PREVIOUS, with its settings, until GET /api/vault counts no `leftovers`; the scheduled work (POST \
+         /api/tick) removes them (nothing was read or written)"
+    )]
+    StoreNeeded {
+        /// One of them.
+        entry: String,
+        /// How many there are.
+        entries: u64,
+    },
     /// The store failed.
     #[error("{0}")]
     Store(String),

@@ -18,6 +18,12 @@ impl Keyring {
     pub fn all(&self) -> impl Iterator<Item = &Held> {
         self.in_force.iter().chain(&self.readable)
     }
+
+    /// Whether it can open what is under the KEK, or in the entry of a vault's own store, of this name.
+    #[must_use]
+    pub fn opens(&self, name: &str) -> bool {
+        self.all().any(|held| name.starts_with(&held.prefix))
+    }
 }
 
 /// What a managed vault gave, sealed under the local KEK for a while ([`lockgate_vault::bridge`]).

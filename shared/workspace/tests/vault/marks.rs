@@ -187,6 +187,14 @@ fn a_replaced_version_counts_until_it_is_forgotten() {
     assert_eq!(refused(&store, &local), needed);
     let sweep = Question::SweepProviderKey { id: "pk_1".into() };
     store.ask(&both, sweep).unwrap();
+    // Nobody else could remove it from there.
+    let entry = at("pk_1", 1, KV).entry;
+    let left = Denial::StoreNeeded {
+        entry: entry.clone(),
+        entries: 1,
+    };
+    assert_eq!(refused(&store, &local), left);
+    store.ask(&both, Question::Forgotten(vec![entry])).unwrap();
     store.ask(&local, look()).unwrap();
 }
 
@@ -314,7 +322,10 @@ proptest! {
                 let sealed = store.texts("SELECT DISTINCT kek FROM provider_key_versions WHERE entry IS NOT NULL");
                 let carried = store.texts("SELECT kek FROM token_keys");
                 let origin = carried.is_empty().then(|| Local(1).kek());
-                let needed: Vec<String> = sealed.into_iter().chain(carried).chain(origin).collect();
+                let left = store.left().into_iter().filter_map(|entry| {
+                    entry.split_once('#').map(|(kek, _)| kek.to_owned())
+                });
+                let needed: Vec<String> = sealed.into_iter().chain(carried).chain(origin).chain(left).collect();
                 needed.iter().any(|kek| !opens(kek))
             };
             match does(&store, asker, act, at) {
@@ -324,7 +335,7 @@ proptest! {
                         prop_assert!(opens(&kek), "{asker:?} cannot open {kek}");
                     }
                 }
-                Err(denial @ (Denial::WrongKek | Denial::KekNeeded { .. })) => {
+                Err(denial @ (Denial::WrongKek | Denial::KekNeeded { .. } | Denial::StoreNeeded { .. })) => {
                     prop_assert!(lacks, "{asker:?} was kept out: {denial}");
                     prop_assert_eq!(store.dump(), before);
                 }

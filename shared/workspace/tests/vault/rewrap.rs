@@ -146,6 +146,26 @@ fn an_entry_that_is_replaced_is_left_over() {
     assert!(store.left().is_empty());
 }
 
+/// The second time it finds the secret where it has just put it.
+#[test]
+fn a_rewrap_that_is_told_twice_removes_nothing() {
+    let store = store();
+    let keys = keyring(&[Local(1), KV], &[]);
+    let row = store.sealed(&keys, &KV.kek()).remove(0);
+    let to = moved(&row, KV);
+    let told = |to: &Rewrapped| store.ask(&keys, Question::Rewrap(vec![to.clone()]));
+    store.ask(&keys, intend("pk_1", 1, KV)).unwrap();
+    let left = vec![row.at.entry.clone()];
+    assert_eq!(told(&to), Ok(Reply::Rewrapped(1, left.clone())));
+    assert_eq!(told(&to), Ok(Reply::Rewrapped(0, Vec::new())));
+    assert_eq!(store.left(), left);
+    // What somebody else has written meanwhile is left over.
+    let mut late = to;
+    late.to.entry.push_str("-late");
+    let left = vec![late.to.entry.clone()];
+    assert_eq!(told(&late), Ok(Reply::Rewrapped(0, left)));
+}
+
 /// What was written in a vault's own store and has been taken for a leftover is gone; the row stays where it is.
 #[test]
 fn an_entry_that_is_not_remembered_is_not_pointed_to() {

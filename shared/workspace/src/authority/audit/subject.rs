@@ -123,7 +123,7 @@ fn change(question: &Question) -> Option<Change<'_>> {
         | Question::GetWallet
         | Question::ListLedger { .. }
         | Question::Housekeep(_)
-        | Question::IntendEntry(_)
+        | Question::RememberEntries(_)
         | Question::ClaimLeftovers { .. }
         | Question::Forgotten(_)
         | Question::CountSealed
