@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use lockgate_host::Host;
 use lockgate_refusal::{Code, Refusal};
-use lockgate_vault::{Kek, LOCAL, Vaults};
+use lockgate_vault::{Kek, LOCAL, VaultError, Vaults};
 use lockgate_workspace::question::{DataQuestion, Question, Reply, SealedCounts};
 use lockgate_workspace::resource::{Timestamp, Workspace};
 use lockgate_workspace::token_keys::carry;
@@ -321,11 +321,19 @@ pub(crate) async fn rotate<H: Host>(call: &Call<'_, H>) -> Result<respond::Reply
     call.body.nothing()?;
     let vaults = &call.settings.vaults;
     let before = vaults.current(call.host).await?;
-    vaults.rotate(call.host).await?;
-    let kek = vaults.current(call.host).await?;
+    let rotated = vaults.rotate(call.host).await;
+    let unheard = matches!(rotated, Err(VaultError::Unavailable { .. }));
+    let kek = match &rotated {
+        Ok(()) => vaults.current(call.host).await,
+        Err(error) => Err(error.clone()),
+    };
+    // A vault whose answer was lost may have made one all the same.
+    if rotated.is_ok() || unheard {
+        let detail = json!({"from": before, "to": kek.as_ref().ok()});
+        call.record("vault.rotate", "vault", detail).await?;
+    }
+    let kek = kek?;
     learn(call, &kek);
-    call.record("vault.rotate", "vault", json!({"from": before, "to": kek}))
-        .await?;
     Ok(value(200, json!({"kek": kek, "previous": before})))
 }
 

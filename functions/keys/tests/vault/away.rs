@@ -93,6 +93,27 @@ fn a_store_with_leftovers_in_it_is_not_retired() {
 }
 
 #[test]
+fn a_kek_that_was_rotated_is_on_record_whatever_comes_after() {
+    let site = Site::new(1, "vault-transit");
+    let mut refused = 0;
+    for at in 0..20 {
+        let (world, mut truth) = holding(&site, &[A]);
+        world.arm(at, Fault::Away);
+        let came = perform(&world, &site, Step::Renew, &mut truth);
+        world.disarm();
+        world.pass(ELEVEN_MINUTES);
+        let kek = called(&world, &site, "GET /api/vault")["kek"].take();
+        if kek == "vault-transit:transit/lockgate:v1" {
+            continue;
+        }
+        let recorded = world.texts("SELECT after FROM audit WHERE action = 'vault.rotate'");
+        assert_eq!(recorded.len(), 1, "{came:?} at {at}");
+        refused += u32::from(came != Came::Acknowledged);
+    }
+    assert!(refused > 0, "it never failed after the rotation");
+}
+
+#[test]
 fn secrets_that_cannot_be_moved_keep_no_other_from_it() {
     let local = Site::new(1, "local");
     let both = Site::new(1, "vault-transit").reading(&local);
