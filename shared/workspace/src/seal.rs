@@ -184,9 +184,18 @@ async fn moved_row<H: Host>(
     };
     let unique = intended(host, settings, &binding, Some(place.kek)).await?;
     let vaults = &settings.vaults;
-    let stored = vaults
+    let mut outcome = vaults
         .rewrap(host, &binding, place, &ciphertext, &unique)
-        .await?;
+        .await;
+    // The KV binding may have what the copy is no longer.
+    if let Err(VaultError::Open(_)) = outcome
+        && !Vaults::is_in_store(place.entry)
+        && let Ok(Some(entry)) = host.kv_get(place.entry).await
+        && *entry != *ciphertext
+    {
+        outcome = vaults.rewrap(host, &binding, place, &entry, &unique).await;
+    }
+    let stored = outcome?;
     Ok(Rewrapped {
         provider_key: row.provider_key.clone(),
         version: row.version,

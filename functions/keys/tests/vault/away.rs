@@ -144,3 +144,15 @@ fn secrets_that_cannot_be_moved_keep_no_other_from_it() {
     }
     panic!("it is never moved");
 }
+
+#[test]
+fn a_secret_whose_copy_is_damaged_is_moved_from_the_kv_binding() {
+    let local = Site::new(1, "local");
+    let kv = Site::new(1, "vault-kv");
+    let (world, mut truth) = holding(&local, &[A]);
+    world.sql("UPDATE provider_key_versions SET ciphertext = 'AAAA'", &[]);
+    let both = kv.clone().reading(&local);
+    done(&world, &both, Step::Rewrap, &mut truth);
+    assert!(opens(&world, &kv, &truth));
+    assert_eq!(stored(&world), 1);
+}
