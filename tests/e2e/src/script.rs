@@ -47,11 +47,17 @@ impl Line {
         self.send(b"0\r\n\r\n")
     }
 
-    /// Sends a whole JSON answer.
+    /// Sends a whole JSON answer. That the connection ends with it is said: the next request might otherwise be sent into
+    /// one that is just being closed.
     pub(crate) fn answer(&mut self, status: &str, more: &str, body: &str) -> io::Result<()> {
+        let close = if more.to_ascii_lowercase().contains("connection:") {
+            ""
+        } else {
+            "connection: close\r\n"
+        };
         self.send(
             format!(
-                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}\r\n{body}",
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{close}{more}\r\n{body}",
                 body.len()
             )
             .as_bytes(),
