@@ -69,7 +69,7 @@ pub(crate) fn vault(vaults: &Vaults) -> String {
     let beside = vaults.readable();
     let names: Vec<&str> = beside
         .iter()
-        .map(|held| held.prefix.trim_end_matches(':'))
+        .filter_map(|held| held.prefix.split(':').next())
         .collect();
     if names.is_empty() {
         return format!("vault: {}", vaults.adapter());
