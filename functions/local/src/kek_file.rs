@@ -1,12 +1,11 @@
 //! The file `kek` of the data folder: a local KEK on each line, the one in force first, those after it still read
 //! (FEATURES G4). `lockgate vault new-kek` puts one in front, `lockgate vault drop-keks` takes out those that nothing is under.
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use anyhow::Context;
-use lockgate_host_native::{Folder, FolderError};
+use lockgate_host_native::{Folder, FolderError, replace_file};
 use lockgate_vault::Kek;
 use zeroize::Zeroizing;
 
@@ -189,27 +188,15 @@ fn ours(folder: &Path, file: &KekFile, standing: &Standing) -> anyhow::Result<()
     }
 }
 
-/// Writes the file beside a gateway that holds the folder, if it still is what was read: whole or not at all, also after a
-/// crash.
+/// Writes the file beside a gateway that holds the folder, if it still is what was read.
 fn replace(folder: &Path, read: &str, text: &str) -> io::Result<()> {
-    let path = folder.join(KEK_FILE);
-    let beside = folder.join("kek.dropped");
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut new = options.open(&beside)?;
-    new.write_all(text.as_bytes())?;
-    new.sync_all()?;
-    if *Zeroizing::new(std::fs::read_to_string(&path)?) != *read {
-        std::fs::remove_file(&beside)?;
-        return Err(io::Error::other("somebody else has just changed it"));
-    }
-    std::fs::rename(&beside, &path)?;
-    // The new name is durable only with its folder.
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    replace_file(folder, KEK_FILE, text.as_bytes(), || {
+        let now = Zeroizing::new(std::fs::read_to_string(folder.join(KEK_FILE))?);
+        if *now == *read {
+            return Ok(());
+        }
+        Err(io::Error::other("somebody else has just changed it"))
+    })
 }
 
 #[cfg(test)]

@@ -85,20 +85,35 @@ impl Folder {
     /// # Errors
     /// [`FolderError::Io`].
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), FolderError> {
-        let path = self.path.join(name);
-        let beside = self.path.join(format!("{name}.new"));
-        let write = || {
-            let mut file = private().create(true).truncate(true).open(&beside)?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            std::fs::rename(&beside, &path)?;
-            // The new name is durable only with its folder.
-            #[cfg(unix)]
-            File::open(&self.path)?.sync_all()?;
-            Ok(())
-        };
-        write().map_err(FolderError::io(&path))
+        let written = replace_file(&self.path, name, content, || Ok(()));
+        written.map_err(FolderError::io(&self.path.join(name)))
     }
+}
+
+/// Writes a file of a folder with mode 0600, whole or not at all, also after a crash. What is there is replaced only if `may`
+/// says so at the last moment.
+///
+/// # Errors
+/// What `may` says, or what went wrong; the file is what it was.
+pub fn replace_file(
+    folder: &Path,
+    name: &str,
+    content: &[u8],
+    may: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    let beside = folder.join(format!("{name}.new"));
+    let mut file = private().create(true).truncate(true).open(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    if let Err(error) = may() {
+        std::fs::remove_file(&beside)?;
+        return Err(error);
+    }
+    std::fs::rename(&beside, folder.join(name))?;
+    // The new name is durable only with its folder.
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
 }
 
 fn private() -> OpenOptions {

@@ -40,7 +40,7 @@ mod watched;
 pub use body::Body;
 pub use client::Caller;
 pub use database::SqliteDatabase;
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, replace_file};
 pub use headers::NativeHeaders;
 pub use host::{DATABASE_FILE, ENTRIES_FILE, NativeHost, OpenError, Shared, environment};
 pub use server::Listeners;
