@@ -34,7 +34,7 @@ impl Binding<'_> {
 /// `unique` is chosen anew for each write (random, no secret): an entry is never overwritten, and a name that
 /// was never asked for cannot be remembered by KV as missing. Ids contain no `/`; they are made by the gateway.
 #[must_use]
-pub fn entry_name(binding: &Binding<'_>, unique: &str) -> String {
+pub(crate) fn entry_name(binding: &Binding<'_>, unique: &str) -> String {
     format!(
         "secret/{}/{}/{}-{unique}",
         binding.workspace, binding.key_id, binding.version

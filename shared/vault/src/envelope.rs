@@ -71,12 +71,12 @@ pub enum OpenError {
 }
 
 /// A data key: the 32 bytes that one secret is sealed under, wiped when dropped.
-pub struct Dek(Box<Zeroizing<[u8; DEK_BYTES]>>);
+pub(crate) struct Dek(Box<Zeroizing<[u8; DEK_BYTES]>>);
 
 impl Dek {
     /// A fresh one.
     #[must_use]
-    pub fn generate(random: Random<'_>) -> Self {
+    pub(crate) fn generate(random: Random<'_>) -> Self {
         let mut dek = Box::new(Zeroizing::new([0; DEK_BYTES]));
         random(dek.as_mut_slice());
         Self(dek)
@@ -84,7 +84,7 @@ impl Dek {
 
     /// One that a vault has unwrapped, where it has the right length.
     #[must_use]
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let mut dek = Box::new(Zeroizing::new([0; DEK_BYTES]));
         if bytes.len() != DEK_BYTES {
             return None;
@@ -95,7 +95,7 @@ impl Dek {
 
     /// The bytes, for wrapping them.
     #[must_use]
-    pub fn expose(&self) -> &[u8] {
+    pub(crate) fn expose(&self) -> &[u8] {
         self.0.as_slice()
     }
 }
@@ -116,7 +116,7 @@ pub(crate) fn check(secret: &Secret) -> Result<(), SealError> {
 ///
 /// # Errors
 /// An empty secret, or one longer than [`MAX_SECRET_BYTES`].
-pub fn encrypt_secret(
+pub(crate) fn encrypt_secret(
     dek: &Dek,
     binding: &Binding<'_>,
     secret: &Secret,
@@ -134,7 +134,7 @@ pub fn encrypt_secret(
 ///
 /// # Errors
 /// See [`OpenError`]. A ciphertext cut short in its middle is `Altered`: only its tag can tell.
-pub fn decrypt_secret(
+pub(crate) fn decrypt_secret(
     dek: &Dek,
     binding: &Binding<'_>,
     ciphertext: &[u8],
@@ -147,7 +147,12 @@ pub fn decrypt_secret(
 
 /// Wraps a data key under a local KEK.
 #[must_use]
-pub fn wrap_local(kek: &Kek, binding: &Binding<'_>, dek: &Dek, random: Random<'_>) -> Vec<u8> {
+pub(crate) fn wrap_local(
+    kek: &Kek,
+    binding: &Binding<'_>,
+    dek: &Dek,
+    random: Random<'_>,
+) -> Vec<u8> {
     let aad = binding.authenticated_data(PURPOSE_DEK);
     // 32 bytes are never more than AES-GCM can count.
     encrypt(kek.wrapping(), &aad, dek.expose(), random).unwrap_or_default()
@@ -157,7 +162,11 @@ pub fn wrap_local(kek: &Kek, binding: &Binding<'_>, dek: &Dek, random: Random<'_
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn unwrap_local(kek: &Kek, binding: &Binding<'_>, wrapped: &[u8]) -> Result<Dek, OpenError> {
+pub(crate) fn unwrap_local(
+    kek: &Kek,
+    binding: &Binding<'_>,
+    wrapped: &[u8],
+) -> Result<Dek, OpenError> {
     let wrapped = Blob::read(wrapped)?;
     if wrapped.body.len() < DEK_BYTES {
         return Err(OpenError::Truncated);

@@ -29,12 +29,9 @@ mod token_keys;
 mod transit;
 mod vaults;
 
-pub use binding::{Binding, entry_name};
+pub use binding::Binding;
 pub use config::Places;
-pub use envelope::{
-    Dek, MAX_SECRET_BYTES, OpenError, SealError, Sealed, decrypt_secret, encrypt_secret, open,
-    seal, unwrap_local, wrap_local,
-};
+pub use envelope::{MAX_SECRET_BYTES, OpenError, SealError, Sealed, open, seal};
 pub use error::VaultError;
 pub use kek::{Kek, KekError};
 pub use mask::mask;

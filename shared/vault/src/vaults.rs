@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::adapter::{Adapter, Wrapped};
 use crate::aws_kms::AwsKms;
 use crate::azure::AzureKeyVault;
+use crate::binding::entry_name;
 use crate::breaker::Breaker;
 use crate::config::{self, Places};
 use crate::envelope::{self, Dek};
@@ -17,7 +18,7 @@ use crate::gcp_kms::GcpKms;
 use crate::kv::Kv;
 use crate::line::Line;
 use crate::transit::Transit;
-use crate::{Binding, Kek, OpenError, VaultError, entry_name};
+use crate::{Binding, Kek, OpenError, VaultError};
 
 const VAULT: &str = "LOCKGATE_VAULT";
 const VAULT_PREVIOUS: &str = "LOCKGATE_VAULT_PREVIOUS";
